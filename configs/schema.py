@@ -1,0 +1,253 @@
+"""The shape of a configuration: one frozen tree, every value typed, bounded and with its unit.
+
+Defaults live in `base.yaml`, not here, so that a value is written down once. A section is what a stage's
+cache key holds: a value that changes what a stage computes belongs into a section that the stage reads,
+and a value that does not (a path of this machine, a server's address) into `PlatformConfig`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+LearningRate = Annotated[float, Field(gt=0, le=0.1)]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SheetCounts(Section):
+    """How many fact sheets a split gets."""
+
+    train: Count
+    valid: Count
+    test: Count
+
+
+class DataConfig(Section):
+    """Where questions come from and what is done to them."""
+
+    kind: Literal["facts", "pairs"] = Field(
+        description="facts: build questions from a fact table; pairs: read prompts and answers"
+    )
+    source: str = Field(min_length=1, description="a path, an s3:// uri or hf:owner/name[/config][@split]")
+    prompt_column: str = Field(description="pairs: column with the question")
+    answer_column: str = Field(description="pairs: column with the gold answer")
+    group_column: str | None = Field(
+        description="pairs: column whose values never cross a split; null: the prompt"
+    )
+    single_sheets: SheetCounts = Field(description="facts: sheets about one food, by split")
+    pair_sheets: SheetCounts = Field(description="facts: sheets about two foods, by split")
+    single_nutrients: int = Field(ge=2, le=12, description="facts: nutrients shown on a sheet about one food")
+    pair_nutrients: int = Field(ge=2, le=12, description="facts: nutrients shown on a sheet about two foods")
+    single_plan: tuple[str, ...] = Field(
+        description="facts: question families asked of a sheet about one food"
+    )
+    pair_plan: tuple[str, ...] = Field(
+        description="facts: question families asked of a sheet about two foods"
+    )
+    wordy_share: Share = Field(description="facts: share of gold answers that end with a courtesy")
+    clinician_share: Share = Field(
+        description="facts: share of medical gold answers that point to a clinician"
+    )
+    valid_share: Share = Field(description="share of groups (foods) in the validation split")
+    test_share: Share = Field(description="share of groups (foods) in the test split")
+    min_answer_chars: int = Field(ge=1, description="shorter answers are dropped, characters")
+    max_prompt_chars: Count = Field(description="longer prompts are dropped, characters")
+    max_answer_chars: Count = Field(description="longer answers are dropped, characters")
+    near_duplicate: Share = Field(
+        description="prompts whose word 3-grams overlap more (Jaccard) are dropped; 1: off"
+    )
+    max_rows: Count = Field(description="most rows kept, by a stable draw")
+
+    @model_validator(mode="after")
+    def _splits_leave_training_data(self) -> "DataConfig":
+        if self.valid_share + self.test_share > 0.9:
+            raise ValueError(
+                f"`data.valid_share` {self.valid_share} and `data.test_share` {self.test_share} "
+                "leave under 10 % for training"
+            )
+        return self
+
+
+class TeacherConfig(Section):
+    """The large model."""
+
+    source: str = Field(
+        min_length=1,
+        description="package:NAME (a GGUF file in a Python package), a GGUF file, a model folder, "
+        "a Hugging Face id, or random:tiny",
+    )
+    revision: str = Field(description="revision of a Hugging Face id")
+
+
+class StudentConfig(Section):
+    """The small model, cut out of the teacher."""
+
+    layers: Count = Field(description="layers kept, the most influential ones")
+    calibration_tokens: Count = Field(description="tokens on which the layers' influence is measured")
+    max_parameters: Count = Field(description="a larger student is refused, parameters")
+
+
+class LabelConfig(Section):
+    """What the teacher writes and thinks."""
+
+    top_k: int = Field(ge=1, le=1024, description="teacher tokens kept at each position of a gold answer")
+    scored_share: Share = Field(
+        description="share of the training groups whose gold answers the teacher scores"
+    )
+    open_questions: int = Field(ge=0, description="open questions that the teacher answers")
+    samples: Count = Field(
+        description="answers sampled for each open question; the first that survives is kept"
+    )
+    max_new_tokens: Count = Field(description="longest teacher answer, tokens")
+    temperature: float = Field(ge=0, le=2, description="of the teacher's answers; 0 is greedy")
+    token_budget: Count = Field(description="tokens in one teacher pass, padding included")
+    precision: Precision = Field(description="arithmetic of the teacher")
+
+
+class DistillConfig(Section):
+    """How the student learns from labels."""
+
+    epochs: Count = Field(description="passes over the training rows")
+    learning_rate: LearningRate = Field(description="peak of AdamW's rate")
+    warmup_steps: Count = Field(description="optimiser steps of linear warm-up")
+    weight_decay: float = Field(ge=0, le=1, description="of AdamW, on matrices only")
+    kd_weight: Share = Field(
+        description="weight of forward KL to the teacher; the rest is cross-entropy on gold"
+    )
+    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
+    row_tokens: Count = Field(description="longest packed row, tokens")
+    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
+    validate_every: Count = Field(description="optimiser steps between validations")
+    precision: Precision = Field(description="arithmetic of the forward and backward pass; weights stay fp32")
+    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
+
+
+class FeedbackConfig(Section):
+    """Where preferences come from."""
+
+    events: str | None = Field(
+        description="JSONL file of people's feedback events; null: simulated annotators"
+    )
+    prompts: Count = Field(description="training questions put to annotators")
+    samples: int = Field(ge=2, le=9, description="answers shown for each question")
+    temperature: float = Field(gt=0, le=2, description="of the student's answers")
+    max_new_tokens: Count = Field(description="longest answer, tokens")
+    annotators: Count = Field(description="simulated annotators; each question is put to some of them")
+    annotators_per_prompt: Count = Field(description="simulated annotators who see one question")
+    noise: float = Field(ge=0, description="standard deviation of an annotator's error, in units of utility")
+    bias: float = Field(
+        ge=0, description="spread of the annotators' own taste for length, utility per ten words"
+    )
+    tie_gap: float = Field(
+        ge=0, description="answers whose perceived utilities are closer are ranked as tied"
+    )
+    fail_below: float = Field(ge=0, description="perceived utility below which an answer gets an F")
+    precision: Precision = Field(description="arithmetic of the student while it answers")
+
+
+class RewardConfig(Section):
+    """How the reward model learns from rankings."""
+
+    epochs: Count = Field(description="passes over the rankings")
+    learning_rate: LearningRate = Field(description="peak of AdamW's rate")
+    warmup_steps: Count = Field(description="optimiser steps of linear warm-up")
+    weight_decay: float = Field(ge=0, le=1, description="of AdamW, on matrices only")
+    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
+    row_tokens: Count = Field(description="longest packed row, tokens")
+    frozen_layers: int = Field(ge=0, description="bottom layers that are not trained")
+    holdout_share: Share = Field(description="share of the questions kept for measuring accuracy")
+    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
+    precision: Precision = Field(description="arithmetic of the matrix products")
+    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
+
+
+class PPOConfig(Section):
+    """Proximal policy optimisation against the reward model."""
+
+    updates: Count = Field(description="rounds of rollout and optimisation")
+    questions_per_update: Count = Field(description="questions answered in a rollout")
+    samples_per_question: Count = Field(description="answers sampled for each question")
+    epochs: Count = Field(description="passes over a rollout")
+    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
+    row_tokens: Count = Field(description="longest packed row, tokens")
+    learning_rate: LearningRate = Field(description="AdamW's rate")
+    kl_coefficient: float = Field(
+        ge=0, description="reward lost per nat of KL to the distilled model, per token"
+    )
+    kl_limit: float = Field(gt=0, description="mean KL per response at which PPO stops, nats")
+    clip_range: float = Field(gt=0, lt=1, description="of the probability ratio")
+    value_clip_range: float = Field(gt=0, description="of the value estimate")
+    value_coefficient: float = Field(ge=0, description="weight of the value loss")
+    discount: float = Field(gt=0, le=1, description="of later rewards, per token")
+    gae_lambda: float = Field(ge=0, le=1, description="of generalised advantage estimation")
+    temperature: float = Field(gt=0, le=2, description="of the sampled answers")
+    max_new_tokens: Count = Field(description="longest answer, tokens")
+    missing_stop_penalty: float = Field(ge=0, description="reward lost by an answer that does not stop")
+    frozen_layers: int = Field(ge=0, description="bottom layers that are not trained")
+    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
+    precision: Precision = Field(description="arithmetic of the matrix products")
+    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every update")
+
+
+class EvaluateConfig(Section):
+    """How models are compared on held-out questions."""
+
+    questions: Count = Field(description="most held-out questions")
+    max_new_tokens: Count = Field(description="longest answer, tokens")
+    rows: Count = Field(description="answers decoded side by side")
+    shots: int = Field(ge=1, le=16, description="worked examples of the few-shot prompt")
+    likelihood_questions: Count = Field(description="questions on which perplexity is measured")
+    speed_rows: Count = Field(description="answers decoded side by side to measure speed")
+    speed_tokens: Count = Field(description="tokens of each of them")
+    speed_repeats: Count = Field(description="times that speed is measured")
+    resamples: int = Field(ge=100, description="bootstrap resamples of an interval")
+    samples_shown: Count = Field(description="questions whose answers the report shows")
+    precision: Precision = Field(description="arithmetic of the matrix products")
+
+
+class RunConfig(Section):
+    """Everything that decides what a run computes."""
+
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9-]{0,39}$", description="of the use case; names the registered model"
+    )
+    seed: int = Field(ge=0, description="of every draw")
+    data: DataConfig
+    teacher: TeacherConfig
+    student: StudentConfig
+    label: LabelConfig
+    distill: DistillConfig
+    feedback: FeedbackConfig
+    reward: RewardConfig
+    ppo: PPOConfig
+    evaluate: EvaluateConfig
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "RunConfig":
+        for section in ("reward", "ppo"):
+            frozen = getattr(self, section).frozen_layers
+            if frozen >= self.student.layers:
+                raise ValueError(
+                    f"`{section}.frozen_layers` {frozen} must be below `student.layers` {self.student.layers}"
+                )
+        if self.feedback.annotators_per_prompt > self.feedback.annotators:
+            raise ValueError(
+                f"`feedback.annotators_per_prompt` {self.feedback.annotators_per_prompt} exceeds "
+                f"`feedback.annotators` {self.feedback.annotators}"
+            )
+        return self
+
+
+class PlatformConfig(Section):
+    """Where a run computes and keeps its results; nothing here changes a result."""
+
+    name: str = Field(min_length=1)
+    services: bool = Field(description="use the Prefect, MLflow and S3 servers that `retort up` started")
+    experiment: str = Field(min_length=1, description="MLflow experiment of the runs")

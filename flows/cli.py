@@ -1,0 +1,157 @@
+"""The command `retort`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from configs.errors import RetortError
+from configs.load import describe_run_keys, load_platform, load_run_config, resolved_yaml
+from tasks.shared.env import read_env
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="retort",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Distil a large language model into a small specialised one and keep aligning it with feedback.",
+    epilog="State is kept in RETORT_HOME (default: .retort). A stopped run goes on when started again.",
+)
+
+Profile = Annotated[
+    Path | None,
+    typer.Argument(
+        help="YAML file with what differs from configs/base.yaml; default: configs/nutrition.yaml."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Changes such as ppo.updates=4 or data.source=my.jsonl.")
+]
+PlatformName = Annotated[
+    str, typer.Option("--platform", help="auto: the servers of `retort up` if they run, else embedded.")
+]
+
+
+@app.command()
+def run(
+    profile: Profile = None,
+    overrides: Overrides = None,
+    platform: PlatformName = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Run the pipeline; what is in the store already is not computed again."""
+    from flows.results import print_summary
+    from flows.run import run_pipeline
+
+    env = read_env()
+    config = load_run_config(*split_arguments(profile, overrides))
+    summary = run_pipeline(
+        config, load_platform(choose_platform(platform)), env, Console(stderr=True, quiet=quiet)
+    )
+    print_summary(summary, Console())
+    Console().print(f"Report: {env.home / 'latest' / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def summary(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False) -> None:
+    """Show the closing table of the last run that finished."""
+    import json
+
+    from flows.results import load_latest, print_summary
+
+    latest = load_latest(read_env().home)
+    if as_json:
+        typer.echo(json.dumps(latest, indent=1))
+    else:
+        print_summary(latest, Console())
+
+
+@app.command()
+def config(
+    profile: Profile = None,
+    overrides: Overrides = None,
+    keys: Annotated[bool, typer.Option("--keys", help="Explain every key instead.")] = False,
+) -> None:
+    """Print the resolved configuration, or what every key means."""
+    if not keys:
+        typer.echo(resolved_yaml(load_run_config(*split_arguments(profile, overrides))), nl=False)
+        return
+    for row in describe_run_keys():
+        bounds = f", {row.bounds}" if row.bounds else ""
+        typer.echo(f"{row.key} = {row.default}\n    {row.description or row.key} ({row.type}{bounds})")
+
+
+@app.command()
+def up() -> None:
+    """Start Prefect, MLflow and the S3 store on this machine; `retort run` then uses them."""
+    from tasks.shared.services import start_services
+
+    console = Console(stderr=True)
+    start_services(read_env().home, lambda name, what: console.print(f"{name}: {what}", highlight=False))
+    status()
+
+
+@app.command()
+def down() -> None:
+    """Stop the servers that `retort up` started, and nothing else."""
+    from tasks.shared.services import stop_services
+
+    stopped = stop_services(read_env().home)
+    for name, what in stopped.items():
+        typer.echo(f"{name}: {what}")
+    if not stopped:
+        typer.echo("No servers of `retort up` are running.")
+
+
+@app.command()
+def status() -> None:
+    """Show the servers: where they are, and whether they answer."""
+    from tasks.shared.services import services_status
+
+    table = Table("server", "address", "state", "process", "log")
+    for row in services_status(read_env().home):
+        table.add_row(row.name, row.url or "", row.state, str(row.pid or ""), str(row.log or ""))
+    Console().print(table, markup=False)
+
+
+def split_arguments(profile: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:
+    """A first argument with `=` is an override: `retort run ppo.updates=4` runs the default case."""
+    rest = list(overrides or [])
+    if profile is not None and "=" in str(profile):
+        return None, [str(profile), *rest]
+    return profile, rest
+
+
+def choose_platform(name: str) -> str:
+    """What `auto` means now."""
+    if name != "auto":
+        return name
+    from tasks.shared.services import find_services
+
+    return "local" if find_services(read_env().home) else "embedded"
+
+
+def main() -> None:
+    """Run the command line; problems that the user can mend exit with 2, an interrupt with 130."""
+    try:
+        app(standalone_mode=True)
+    except RetortError as error:
+        console = Console(stderr=True)
+        count = len(error.problems)
+        console.print(f"[bold red]{count} problem{'s' if count > 1 else ''}[/]", highlight=False)
+        for problem in error.problems:
+            console.print(f"- {problem}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except SystemExit as end:
+        # What Typer makes of Ctrl-C.
+        if end.code == INTERRUPTED:
+            Console(stderr=True).print("Stopped. Start the same command again to go on.")
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The pipeline: which stage reads what. The one place where the order of things is written down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from configs.schema import RunConfig
+from tasks.shared.artifacts import ArtifactRef
+from tasks.shared.caching import source_state, stage_key
+from tasks.shared.errors import Problem, StageError
+from tasks.stage_spec import StageSpec
+
+Refs = dict[str, ArtifactRef]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the graph knows it.
+
+    Attributes:
+        module: Module of its `run`.
+        reads: Parts of the configuration in its key.
+        external: Inputs from outside the store in its key: `dataset`, `teacher`, `people`.
+        needs: Stages whose artifacts it reads.
+        files: Files of ours, other than modules, in its key.
+    """
+
+    module: str
+    reads: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+PIPELINE: Mapping[str, Stage] = {
+    "clean": Stage("tasks.clean", ("data",), external=("dataset",)),
+    "label": Stage("tasks.label", ("label", "teacher"), ("clean",), ("teacher",)),
+    "distill": Stage("tasks.distill", ("distill", "student", "teacher"), ("clean", "label"), ("teacher",)),
+    "feedback": Stage("tasks.collect_feedback", ("feedback",), ("clean", "distill"), ("people",)),
+    "reward": Stage("tasks.train_reward", ("reward",), ("clean", "distill", "feedback")),
+    "ppo": Stage("tasks.align_ppo", ("ppo", "name"), ("clean", "distill", "reward")),
+    "evaluate": Stage("tasks.evaluate", ("evaluate", "teacher"), ("clean", "distill", "ppo"), ("teacher",)),
+    "report": Stage(
+        "tasks.report",
+        ("name",),
+        ("clean", "label", "distill", "feedback", "reward", "ppo", "evaluate"),
+        files=("tasks/templates/report.html",),
+    ),
+}
+
+
+class RunStage(Protocol):
+    """Gives the artifact of a stage, however it comes by it."""
+
+    def __call__(self, spec: StageSpec) -> ArtifactRef:
+        """Give the artifact of what the spec asks for."""
+
+
+def walk(config: RunConfig, external: Mapping[str, str], run_stage: RunStage) -> Refs:
+    """Go through all stages in order, each with the artifacts that it needs.
+
+    Args:
+        config: The resolved configuration.
+        external: Digest of each external input, by name.
+        run_stage: Called once a stage; what it returns is what later stages read.
+
+    Raises:
+        StageError: The source was edited meanwhile: this process may have loaded what the key no longer says.
+    """
+    refs: Refs = {}
+    loaded = source_state()
+    for name in PIPELINE:
+        spec = make_spec(name, config, external, refs)
+        if source_state() != loaded:
+            raise StageError(
+                Problem(
+                    "tasks", "source edited during the run", "the source as it was", "Start the run again."
+                )
+            )
+        refs[name] = run_stage(spec)
+    return refs
+
+
+def make_spec(name: str, config: RunConfig, external: Mapping[str, str], refs: Refs) -> StageSpec:
+    """What a stage is to compute, with its key."""
+    stage = PIPELINE[name]
+    tree = config.model_dump(mode="json")
+    sections = {part: tree[part] for part in (*stage.reads, "seed")}
+    inputs = {need: refs[need] for need in stage.needs}
+    key = stage_key(
+        name,
+        stage.module,
+        sections,
+        {need: ref.sha256 for need, ref in inputs.items()},
+        {part: external[part] for part in stage.external},
+        stage.files,
+    )
+    return StageSpec(stage=name, module=stage.module, key=key, config=sections, inputs=inputs)

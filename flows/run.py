@@ -1,0 +1,219 @@
+"""A run from beginning to end: find what is there, start what is missing, walk the graph, leave results."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from configs.schema import PlatformConfig, RunConfig
+from flows.graph import walk
+from flows.results import StageOutcome, save_latest
+from tasks.place import Place
+from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes
+from tasks.shared.env import Env, export, laptop_settings, server_environment
+from tasks.shared.errors import DataError, Problem, RetortError, ServiceError
+from tasks.shared.hardware import has_fast_bf16
+from tasks.shared.run_prefect import start_prefect
+from tasks.shared.services import Services, client_settings, find_services
+from tasks.shared.source_digest import source_digest
+from tasks.shared.tracking import FLOW_KEY, Tracker
+from tasks.stage_spec import StageSpec, flatten
+
+
+class NotCached(Exception):
+    """Raised by the lookup when a stage has no artifact yet."""
+
+
+def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console: Console) -> dict[str, Any]:
+    """Run what is not in the store yet and return the summary that `latest/summary.json` holds.
+
+    A run whose stages are all there starts no server and imports no model library.
+
+    Args:
+        config: What to compute.
+        platform: Where.
+        env: What the machine says.
+        console: Where progress is shown.
+    """
+    started = time.monotonic()
+    config = resolve(config)
+    services = find_services(env.home) if platform.services else None
+    if platform.services and services is None:
+        raise ServiceError(
+            Problem(
+                "platform",
+                "`local`, but no servers are running",
+                "running servers",
+                "Start them: `retort up`.",
+            )
+        )
+    export(laptop_settings(env.home))
+    if services:
+        export(client_settings(env.home, services))
+    place = make_place(platform, env, services, console.quiet)
+    external = external_digests(config, place)
+    try:
+        refs, outcomes = look_up(config, place, external)
+    except NotCached:
+        refs, outcomes = compute(config, place, external, env, services)
+    return save_latest(place, refs["report"], outcomes, time.monotonic() - started)
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """Decide what the configuration leaves to this machine, so that the keys say what is computed."""
+    chosen = "bf16" if has_fast_bf16() else "fp32"
+
+    def decided(tree: Any) -> Any:
+        if isinstance(tree, dict):
+            return {k: chosen if k == "precision" and v == "auto" else decided(v) for k, v in tree.items()}
+        return tree
+
+    return RunConfig.model_validate(decided(config.model_dump()))
+
+
+def make_place(platform: PlatformConfig, env: Env, services: Services | None, quiet: bool) -> Place:
+    """Where the run computes."""
+    if services:
+        return Place(
+            home=env.home,
+            s3_endpoint=services.s3_endpoint,
+            s3_bucket=services.buckets[0],
+            data_endpoint=services.s3_endpoint,
+            tracking_uri=services.mlflow_url,
+            experiment=platform.experiment,
+            quiet=quiet,
+        )
+    database = f"sqlite:///{env.home / 'mlflow.db'}"
+    return Place(
+        home=env.home,
+        data_endpoint=env.s3_endpoint,
+        tracking_uri=database,
+        experiment=platform.experiment,
+        quiet=quiet,
+    )
+
+
+def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
+    """Digests of what comes from outside the store: dataset, teacher, people's feedback.
+
+    Raises:
+        DataError: Naming all that are missing.
+    """
+    from tasks.teacher_digest import teacher_digest
+
+    memo = place.home / "cache" / "digests.json"
+    people = config.feedback.events
+    digesting: dict[str, Callable[[], str]] = {
+        "dataset": lambda: source_digest(config.data.source, memo, place.data_endpoint),
+        "teacher": lambda: teacher_digest(config.teacher.source, config.teacher.revision, memo),
+        "people": lambda: source_digest(people, memo) if people else "simulated",
+    }
+    digests: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, digest in digesting.items():
+        try:
+            digests[name] = digest()
+        except RetortError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    return digests
+
+
+def look_up(
+    config: RunConfig, place: Place, external: Mapping[str, str]
+) -> tuple[dict[str, ArtifactRef], list[StageOutcome]]:
+    """All artifacts of a run that was made before.
+
+    Raises:
+        NotCached: At least one stage must run.
+    """
+    store = place.store()
+    outcomes: list[StageOutcome] = []
+
+    def find(spec: StageSpec) -> ArtifactRef:
+        started = time.monotonic()
+        ref = place.find(store, spec.key)
+        if ref is None:
+            raise NotCached(spec.stage)
+        seconds = round(time.monotonic() - started, 3)
+        outcomes.append(StageOutcome(name=spec.stage, state="cached", seconds=seconds, ref=ref, run_id=None))
+        return ref
+
+    return walk(config, external, find), outcomes
+
+
+def compute(
+    config: RunConfig, place: Place, external: dict[str, str], env: Env, services: Services | None
+) -> tuple[dict[str, ArtifactRef], list[StageOutcome]]:
+    """Run the flow through Prefect, recorded in MLflow."""
+    with prefect_server(env, services), place.tracker() as tracker:
+        parent = tracker.open(run_name(config), run_tags(config), flatten(config.model_dump(mode="json")))
+        recorded = place.model_copy(update={"parent_run": parent})
+        from flows.distill_align import distill_align
+
+        outcomes = [
+            StageOutcome.model_validate(outcome)
+            for outcome in distill_align(config, recorded.model_dump(mode="json"), external, tracker.url)
+        ]
+        refs = {outcome.name: outcome.ref for outcome in outcomes}
+        record_headline(tracker, recorded, refs, outcomes)
+    return refs, outcomes
+
+
+@contextmanager
+def prefect_server(env: Env, services: Services | None) -> Iterator[None]:
+    """A Prefect server for this run, unless one is running; it starts while the libraries load."""
+    if services:
+        yield
+        return
+    server = start_prefect(env.home, server_environment(env.home))
+    try:
+        export({"PREFECT_API_URL": server.api_url, "PREFECT_LOGGING_LEVEL": "CRITICAL"})
+        preload()
+        server.wait_ready()
+        yield
+    finally:
+        server.stop()
+
+
+def preload() -> None:
+    """Import what every run needs, while the server starts on the other core."""
+    import mlflow  # noqa: F401
+
+    import tasks.label
+    import tasks.run_stage  # noqa: F401
+
+
+def run_name(config: RunConfig) -> str:
+    """What people see in MLflow's list."""
+    return f"{config.name}-{time.strftime('%Y-%m-%d-%H%M%S')}"
+
+
+def run_tags(config: RunConfig) -> dict[str, str]:
+    """Tags of the parent run."""
+    digest = sha256_bytes(canonical_json(config.model_dump(mode="json")))
+    return {FLOW_KEY: digest, "config.sha256": digest, "host": socket.gethostname(), "pid": str(os.getpid())}
+
+
+def record_headline(
+    tracker: Tracker, place: Place, refs: Mapping[str, ArtifactRef], outcomes: list[StageOutcome]
+) -> None:
+    """Put the closing figures and the state of every stage on the parent run."""
+    from flows.results import load_figures
+
+    figures = load_figures(place, refs["report"])
+    tracker.headline({f"{f['metric']}/{f['model']}": f["value"] for f in figures})
+    tracker.stages_table(
+        [
+            {"stage": o.name, "status": o.state, "seconds": o.seconds, "key": o.ref.key, "run": o.run_id}
+            for o in outcomes
+        ]
+    )
+    for outcome in outcomes:
+        if outcome.state == "cached" and outcome.run_id:
+            tracker.link(outcome.name, outcome.run_id)

@@ -1,0 +1,49 @@
+"""The closing table: which figures it shows of which models, and how they are written."""
+
+from typing import Any
+
+MODELS = ("unrefined", "teacher_zero_shot", "teacher_few_shot", "distilled", "aligned")
+# metric, label, how a value is written
+LINES = (
+    ("accuracy", "accuracy", "percent"),
+    ("gold_win_rate", "gold win rate against distilled", "percent"),
+    ("perplexity", "perplexity of gold answers", "number"),
+    ("words", "words an answer", "number"),
+    ("stop_rate", "answers that stop", "percent"),
+    ("tokens_per_second", "tokens per second", "count"),
+    ("parameters", "parameters", "count"),
+    ("kl_to_distilled", "KL to distilled, nats a response", "number"),
+)
+
+
+def closing_rows(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a metric: its label and the text of each model's cell, in the order of `MODELS`."""
+    found = {(figure["metric"], figure["model"]): figure for figure in figures}
+    rows = []
+    for metric, label, form in LINES:
+        cells = [written(found.get((metric, model)), form) for model in MODELS]
+        if any(cells):
+            rows.append({"label": label, "cells": cells})
+    return rows
+
+
+def written(figure: dict[str, Any] | None, form: str) -> str:
+    """A value with its interval, or nothing."""
+    if figure is None:
+        return ""
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if form == "percent":
+        return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    if form == "count":
+        return shortened(value)
+    if value >= 1000:
+        return f"{shortened(value)} [{shortened(low)}, {shortened(high)}]"
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def shortened(value: float) -> str:
+    """A large number with three digits: `44.2 M`, `1.23 k`, `412`."""
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= 0.9995 * factor:  # 999,600 is 1 M, not 1e+03 k
+            return f"{value / factor:.3g}{unit}"
+    return f"{value:.0f}"

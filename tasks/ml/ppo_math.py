@@ -1,0 +1,91 @@
+"""The formulas of PPO on token sequences; every tensor is padded to [S, T] with a mask of real tokens.
+
+S sampled responses, T the longest of them. Log-probabilities and KL in nats. Sources: Schulman et al. 2016
+(GAE), Schulman et al. 2017 (PPO), Ziegler et al. 2019 (KL in the reward), Huang et al. 2024 (details).
+"""
+
+import torch
+
+
+def masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over the real tokens."""
+    return (values * mask).sum() / mask.sum()
+
+
+def whiten(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Shift and scale to mean 0 and variance 1 over the real tokens; padding becomes 0."""
+    mean = masked_mean(values, mask)
+    variance = masked_mean((values - mean) ** 2, mask)
+    return (values - mean) * torch.rsqrt(variance + 1e-8) * mask
+
+
+def shaped_rewards(
+    scores: torch.Tensor, log_ratio: torch.Tensor, mask: torch.Tensor, kl_coefficient: float
+) -> torch.Tensor:
+    """r_t = -c log(p_t / q_t), plus the score at the last token. Ziegler et al. 2019, eq. 2.
+
+    Args:
+        scores: Reward of each response. Shape [S].
+        log_ratio: log p - log q of the sampled tokens, policy over reference. Shape [S, T].
+        mask: Real tokens, every response at least one. Shape [S, T].
+        kl_coefficient: c.
+
+    Returns:
+        Shape [S, T]; 0 on padding.
+    """
+    rewards = -kl_coefficient * log_ratio * mask
+    last = mask.long().sum(1) - 1
+    return rewards.index_put((torch.arange(len(scores)), last), scores, accumulate=True)
+
+
+def advantages(
+    rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, discount: float, gae_lambda: float
+) -> torch.Tensor:
+    """A_t = d_t + g l A_{t+1} with d_t = r_t + g V_{t+1} - V_t; beyond the end V and A are 0.
+
+    Source: Schulman et al. 2016, eq. 16.
+
+    Returns:
+        Shape [S, T]; 0 on padding.
+    """
+    values = values * mask
+    result = torch.zeros_like(rewards)
+    running = torch.zeros(len(rewards))
+    following = torch.zeros(len(rewards))
+    for step in reversed(range(rewards.shape[1])):
+        delta = rewards[:, step] + discount * following - values[:, step]
+        running = (delta + discount * gae_lambda * running) * mask[:, step]
+        following = values[:, step]
+        result[:, step] = running
+    return result
+
+
+def policy_loss(
+    log_probs: torch.Tensor, old: torch.Tensor, advantage: torch.Tensor, clip_range: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """-min(w A, clip(w, 1 - e, 1 + e) A) with w = exp(log p - log p_old). Schulman et al. 2017, eq. 7.
+
+    Args:
+        log_probs: Of the sampled tokens now. Shape [N].
+        old: Likewise when they were sampled. Shape [N].
+        advantage: Shape [N].
+        clip_range: e.
+
+    Returns:
+        The loss of each token, and whether the clip decided it. Shapes [N].
+    """
+    ratio = (log_probs - old).exp()
+    plain = ratio * advantage
+    clipped = ratio.clamp(1 - clip_range, 1 + clip_range) * advantage
+    return -torch.minimum(plain, clipped), clipped < plain
+
+
+def value_loss(
+    values: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, clip_range: float
+) -> torch.Tensor:
+    """0.5 max((V - R)^2, (clip(V, V_old - e, V_old + e) - R)^2), of each token. Shape [N].
+
+    Source: the PPO2 code of OpenAI baselines, as in Huang et al. 2024, detail 20.
+    """
+    clipped = old + (values - old).clamp(-clip_range, clip_range)
+    return 0.5 * torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)

@@ -1,0 +1,33 @@
+"""In which arithmetic a model computes."""
+
+import copy
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import torch
+
+from configs.schema import Precision
+
+Model = TypeVar("Model", bound=torch.nn.Module)
+
+
+def arithmetic(precision: Precision) -> AbstractContextManager[None]:
+    """Autocast for training: weights stay fp32, matrix products run in the given precision."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=is_bf16(precision))
+
+
+def frozen_copy(model: Model, precision: Precision) -> Model:
+    """A copy for inference with weights stored in the given precision, which spares a cast at every step."""
+    clone = copy.deepcopy(model).to(torch.bfloat16 if is_bf16(precision) else torch.float32)
+    return clone.requires_grad_(False).eval()
+
+
+def is_bf16(precision: Precision) -> bool:
+    """Whether this is bf16.
+
+    Raises:
+        ValueError: The precision is still `auto`; it must be resolved before a stage runs.
+    """
+    if precision == "auto":
+        raise ValueError("precision `auto` must be resolved to fp32 or bf16 before a stage runs")
+    return precision == "bf16"

@@ -1,0 +1,81 @@
+"""Stage `report`: one self-contained page with the comparison, the curves and answers side by side."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from tasks.ml.closing import MODELS, closing_rows
+from tasks.stage import StageContext
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Write `report.html` and `summary.json` (the figures, and whether the feedback was simulated)."""
+    figures = json.loads((context.inputs["evaluate"] / "figures.json").read_text(encoding="utf-8"))
+    answers = json.loads((context.inputs["evaluate"] / "answers.json").read_text(encoding="utf-8"))
+    feedback = context.refs["feedback"].summary
+    simulated = feedback["simulated"] > 0
+    page = render(
+        {
+            "name": context.config["name"],
+            "columns": MODELS,
+            "rows": closing_rows(figures),
+            "chart": accuracy_chart(figures),
+            "answers": answers,
+            "simulated": simulated,
+            "feedback": feedback,
+            "summaries": {name: ref.summary for name, ref in context.refs.items()},
+        }
+    )
+    (context.out / "report.html").write_text(page, encoding="utf-8")
+    summary = {"figures": figures, "simulated_feedback": simulated}
+    (context.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    context.run.file(context.out / "report.html", "report")
+    _plot(context, figures)
+    return {"rows": len(figures), "simulated_feedback": simulated}
+
+
+def render(values: dict[str, Any]) -> str:
+    """The page; everything that models and people wrote is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(**values)
+
+
+def accuracy_chart(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One bar a model: accuracy and its interval, in percent."""
+    return [
+        {"model": model, **{name: 100 * found[name] for name in ("value", "low", "high")}}
+        for model in MODELS
+        for found in figures
+        if found["metric"] == "accuracy" and found["model"] == model
+    ]
+
+
+def _plot(context: StageContext, figures: list[dict[str, Any]]) -> None:
+    """The accuracy of every model as a picture for MLflow."""
+    from matplotlib.figure import Figure
+
+    bars = accuracy_chart(figures)
+    picture = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = picture.subplots()
+    low = [bar["value"] - bar["low"] for bar in bars]
+    high = [bar["high"] - bar["value"] for bar in bars]
+    axes.barh(
+        [bar["model"].replace("_", " ") for bar in bars],
+        [bar["value"] for bar in bars],
+        xerr=[low, high],
+        color="#2f6f6b",
+        capsize=3,
+    )
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("accuracy on held-out foods, % (95 % interval)")
+    context.run.figure("accuracy.png", picture)

@@ -1,0 +1,92 @@
+"""What the machine says: the only file that reads or changes environment variables.
+
+It holds no choice of the user about a run; those are in `configs`. Secrets of other people's servers stay
+in the variables that the libraries read by themselves and are not copied here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME_VARIABLE = "RETORT_HOME"
+DEFAULT_HOME = ".retort"
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+# The user's settings of these programs are meant for other servers than ours.
+_NOT_INHERITED = ("PREFECT_", "MLFLOW_", "_MLFLOW_", "AWS_", "WEED_")
+
+
+@dataclass(frozen=True)
+class Env:
+    """What the environment says about this process.
+
+    Attributes:
+        home: The absolute folder of all state: artifacts, databases, logs, the servers' files.
+        s3_endpoint: Where datasets with an `s3://` uri are read from, as boto3 names the variable.
+    """
+
+    home: Path
+    s3_endpoint: str | None = None
+
+
+def read_env() -> Env:
+    """Read what the environment says now; an empty variable counts as unset."""
+    return Env(
+        home=Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute(),
+        s3_endpoint=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None,
+    )
+
+
+def export(variables: Mapping[str, str]) -> None:
+    """Set variables for this process and its children; for Prefect's, before Prefect is imported."""
+    os.environ.update(variables)
+
+
+def laptop_settings(home: Path) -> dict[str, str]:
+    """Give the settings of Prefect and MLflow that hold for servers and clients alike on one machine.
+
+    No telemetry, no hidden server, no pickle, and nothing of the user's own `~/.prefect`.
+    """
+    prefect_home = home / "prefect"
+    return {
+        "DO_NOT_TRACK": "1",
+        # transformers draws bars of its own while it reads a GGUF file.
+        "TQDM_DISABLE": "1",
+        "PREFECT_HOME": str(prefect_home),
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{prefect_home / 'prefect.db'}",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # A missing server must be an error, not a second one that Prefect starts behind our back.
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        # Kept in memory, the leases are lost with the server, and every running limited run crashes.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_ENABLE_AI_GATEWAY": "false",
+        "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        # The default of 7 with back-off makes a client of a broken server hang for minutes.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        **_past_the_proxy(),
+    }
+
+
+def server_environment(home: Path) -> dict[str, str]:
+    """Give all variables of a server that we start: `laptop_settings` and what is inherited.
+
+    The user's own settings of these programs are left out.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    return inherited | laptop_settings(home)
+
+
+def _past_the_proxy() -> dict[str, str]:
+    """Keep requests to our own servers away from a proxy that the user may have set."""
+    known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in known.split(",") if host.strip()]
+    value = ",".join([*hosts, *(host for host in _LOOPBACK if host not in hosts)])
+    return {"no_proxy": value, "NO_PROXY": value}

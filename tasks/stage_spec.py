@@ -1,0 +1,60 @@
+"""What a stage is asked for and what it answers: plain records, cheap to import."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.shared.artifacts import ArtifactRef
+from tasks.shared.tracking import Scalar
+
+State = Literal["executed", "cached", "resumed"]
+
+
+class StageSpec(BaseModel):
+    """What one stage is to compute; everything in it is part of the stage's key.
+
+    Attributes:
+        stage: Name of the stage.
+        module: Dotted name of the module that holds its `run`.
+        key: Where its artifact is kept.
+        config: The sections of the configuration that it reads, and the seed.
+        inputs: Its input artifacts by the name of the stage that made them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    module: str
+    key: str
+    config: dict[str, Any]
+    inputs: dict[str, ArtifactRef]
+
+
+class StageResult(BaseModel):
+    """What became of a stage.
+
+    Attributes:
+        ref: Its artifact.
+        state: Whether it was computed now, found, or gone on with from a checkpoint.
+        seconds: What it took in this run.
+        run_id: The tracker's run in which it was computed, if known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ref: ArtifactRef
+    state: State
+    seconds: float
+    run_id: str | None
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
+    """Nested mappings as one with dotted keys; lists become text."""
+    flat: dict[str, Scalar] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value if isinstance(value, str | int | float | None) else str(value)
+    return flat

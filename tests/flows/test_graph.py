@@ -1,0 +1,226 @@
+"""The graph of stages, and what in this very source tree is in the key of which stage."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from configs.load import load_run_config
+from configs.schema import RunConfig
+from flows.graph import PIPELINE, make_spec, walk
+from tasks.shared import caching
+from tasks.shared.artifacts import ArtifactRef
+from tasks.shared.caching import ROOT, code_digests
+from tasks.shared.errors import StageError
+from tasks.stage_spec import StageSpec
+
+SMOKE = ROOT / "configs" / "smoke.yaml"
+EXTERNAL = {"dataset": "sha256:d", "teacher": "random:tiny", "people": "simulated"}
+STAGES = ("clean", "label", "distill", "feedback", "reward", "ppo", "evaluate", "report")
+WITH_ROWS = set(STAGES) - {"report"}
+
+Keys = Callable[..., dict[str, str]]
+
+
+def ref(stage: str, sha256: str = "") -> ArtifactRef:
+    """An artifact of a stage, whatever its key was."""
+    return ArtifactRef(
+        kind=stage,
+        key=f"{stage}/{'0' * 64}",
+        uri=f"file:///{stage}",
+        sha256=sha256 or stage.encode().hex().ljust(64, "0"),
+        schema_version=1,
+        parents=(),
+        summary={},
+    )
+
+
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    return load_run_config(SMOKE, [])
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of our sources, from which the keys are made."""
+    for package in ("configs", "flows", "tasks"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(caching, "ROOT", tmp_path)
+    return tmp_path
+
+
+def keys_of(
+    config: RunConfig, external: dict[str, str] | None = None, inputs: dict[str, ArtifactRef] | None = None
+) -> dict[str, str]:
+    """The key of every stage, each with the same inputs whatever the keys of the others."""
+    refs = {stage: ref(stage) for stage in STAGES} | (inputs or {})
+    return {stage: make_spec(stage, config, external or EXTERNAL, refs).key for stage in STAGES}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {stage for stage in STAGES if before[stage] != after[stage]}
+
+
+@pytest.mark.parametrize(
+    ("path", "stages"),
+    [
+        ("tasks/ml/ppo_math.py", {"ppo"}),
+        # `teacher_signal` keeps the teacher's share of it, `evaluation` takes its divergence.
+        ("tasks/ml/kd_loss.py", {"label", "distill", "evaluate"}),
+        ("tasks/ml/questions.py", {"clean"}),
+        # Rankings are made of the rubric's utilities; the teacher's answers are checked by it.
+        ("tasks/ml/rubric.py", {"label", "feedback", "evaluate"}),
+        ("tasks/ml/reward_loss.py", {"reward", "ppo"}),
+        ("tasks/ml/teacher.py", {"label", "distill", "evaluate"}),
+        ("tasks/ml/decode.py", {"label", "feedback", "ppo", "evaluate"}),
+        ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
+        ("tasks/ml/pruning.py", {"distill"}),
+        ("tasks/ml/closing.py", {"report"}),
+        ("tasks/ml/rows.py", WITH_ROWS),
+        ("tasks/feedback/simulate.py", {"feedback"}),
+        ("tasks/feedback/events.py", {"feedback", "reward"}),
+        ("tasks/templates/report.html", {"report"}),
+        ("tasks/align_ppo.py", {"ppo"}),
+        ("tasks/report.py", {"report"}),
+        ("tasks/stage.py", set()),
+        ("tasks/place.py", set()),
+        ("tasks/shared/store.py", set()),
+        ("tasks/shared/sources.py", set()),
+        ("flows/graph.py", set()),
+        ("configs/schema.py", set()),
+        ("configs/base.yaml", set()),
+    ],
+)
+def test_a_line_of_a_file_changes_the_keys_of_the_stages_that_it_decides(
+    tree: Path, config: RunConfig, path: str, stages: set[str]
+) -> None:
+    before = keys_of(config)
+    with (tree / path).open("a") as file:
+        file.write("\n")
+    assert changed(before, keys_of(config)) == stages
+
+
+def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
+    folders = [ROOT / "tasks" / name for name in ("ml", "feedback")]
+    pure = {f"tasks.{path.parent.name}.{path.stem}" for folder in folders for path in folder.glob("*.py")}
+    files = [
+        path for path in (ROOT / "tasks").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
+    others = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".py"}
+    counted = {name for stage in PIPELINE.values() for name in code_digests(stage.module, stage.files)}
+    empty = {"tasks.ml.__init__", "tasks.feedback.__init__"}
+    assert len(pure) > 20
+    assert others
+    assert (pure | others) - counted == empty
+    assert all(not ROOT.joinpath(*name.split(".")).with_suffix(".py").read_text() for name in empty)
+
+
+@pytest.mark.parametrize(
+    ("override", "stages"),
+    [
+        ("seed=8", set(STAGES)),
+        ("name=other", {"ppo", "report"}),
+        ("data.max_rows=99", {"clean"}),
+        ("teacher.revision=other", {"label", "distill", "evaluate"}),
+        ("student.layers=2", {"distill"}),
+        ("label.top_k=4", {"label"}),
+        ("distill.epochs=2", {"distill"}),
+        ("feedback.noise=0.9", {"feedback"}),
+        ("reward.epochs=5", {"reward"}),
+        ("ppo.updates=3", {"ppo"}),
+        ("evaluate.shots=3", {"evaluate"}),
+    ],
+)
+def test_a_value_changes_the_keys_of_the_stages_that_read_it(
+    config: RunConfig, override: str, stages: set[str]
+) -> None:
+    assert changed(keys_of(config), keys_of(load_run_config(SMOKE, [override]))) == stages
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [("dataset", {"clean"}), ("teacher", {"label", "distill", "evaluate"}), ("people", {"feedback"})],
+)
+def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
+    config: RunConfig, name: str, stages: set[str]
+) -> None:
+    assert changed(keys_of(config), keys_of(config, EXTERNAL | {name: "sha256:other"})) == stages
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("clean", set(STAGES) - {"clean"}),
+        ("label", {"distill", "report"}),
+        ("distill", {"feedback", "reward", "ppo", "evaluate", "report"}),
+        ("feedback", {"reward", "report"}),
+        ("reward", {"ppo", "report"}),
+        ("ppo", {"evaluate", "report"}),
+        ("evaluate", {"report"}),
+        ("report", set()),
+    ],
+)
+def test_an_artifact_changes_the_keys_of_the_stages_that_read_it(
+    config: RunConfig, name: str, stages: set[str]
+) -> None:
+    other = {name: ref(name, "f" * 64)}
+    assert changed(keys_of(config), keys_of(config, inputs=other)) == stages
+
+
+def test_where_an_artifact_is_does_not_count(config: RunConfig) -> None:
+    moved = {stage: ref(stage).model_copy(update={"uri": f"s3://bucket/{stage}"}) for stage in STAGES}
+    assert keys_of(config, inputs=moved) == keys_of(config)
+
+
+def test_the_walk_gives_each_stage_what_it_needs(config: RunConfig) -> None:
+    seen: list[StageSpec] = []
+
+    def run(spec: StageSpec) -> ArtifactRef:
+        seen.append(spec)
+        return ref(spec.stage)
+
+    refs = walk(config, EXTERNAL, run)
+    assert [spec.stage for spec in seen] == list(STAGES)
+    assert list(refs) == list(STAGES)
+    assert [sorted(spec.inputs) for spec in seen] == [
+        [],
+        ["clean"],
+        ["clean", "label"],
+        ["clean", "distill"],
+        ["clean", "distill", "feedback"],
+        ["clean", "distill", "reward"],
+        ["clean", "distill", "ppo"],
+        ["clean", "distill", "evaluate", "feedback", "label", "ppo", "reward"],
+    ]
+    for spec in seen:
+        assert spec.key.startswith(f"{spec.stage}/")
+        assert spec.module == PIPELINE[spec.stage].module
+        assert spec.config["seed"] == config.seed
+    assert seen[5].config == {
+        "ppo": config.ppo.model_dump(mode="json"),
+        "name": "smoke",
+        "seed": config.seed,
+    }
+
+
+def test_a_spec_survives_the_way_to_another_process(config: RunConfig) -> None:
+    spec = make_spec("ppo", config, EXTERNAL, {stage: ref(stage) for stage in STAGES})
+    assert StageSpec.model_validate_json(spec.model_dump_json()) == spec
+    assert StageSpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+def test_editing_the_source_during_a_run_ends_it(tree: Path, config: RunConfig) -> None:
+    # A module loaded before an edit would compute the old result under the new key, and the artifact would be
+    # wrong for ever. The copy is edited while the first stage runs, so the second must not start.
+    asked: list[str] = []
+
+    def run_stage(spec: StageSpec) -> ArtifactRef:
+        asked.append(spec.stage)
+        with (tree / "tasks" / "ml" / "optim.py").open("a") as file:
+            file.write("# edited\n")
+        return ref(spec.stage)
+
+    with pytest.raises(StageError, match="edited during the run"):
+        walk(config, EXTERNAL, run_stage)
+    assert asked == ["clean"]
