@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import boto3
+import botocore.session
 from boto3.s3.transfer import S3TransferRetriesExceededError, TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import (
@@ -225,10 +226,17 @@ class Bucket:
         )
 
 
-@cache
 def _session() -> Any:
-    # A session of its own for every client would cost a fifth of a second each time.
-    return boto3.session.Session()
+    # A session remembers the credentials that it first saw, so none is kept; what makes a new one slow is
+    # that it reads the description of S3 again, and that is shared.
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _descriptions())
+    return boto3.session.Session(botocore_session=core)
+
+
+@cache
+def _descriptions() -> Any:
+    return botocore.session.get_session().get_component("data_loader")
 
 
 def _code(error: Exception) -> str:

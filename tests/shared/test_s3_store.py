@@ -130,6 +130,16 @@ def test_a_wrong_secret_is_refused_and_not_repeated(s3_backend: "S3Backend", sta
     assert os.environ["AWS_ACCESS_KEY_ID"] not in said
 
 
+def test_credentials_that_changed_in_a_running_process_are_used(
+    s3_server: "S3Server", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The session once kept the first credentials that it saw, so a second server refused the whole process.
+    assert S3Store(s3_server.bucket, "none", s3_server.endpoint, tmp_path / "a").find(KEY) is None
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
+    with pytest.raises(StoreError, match="InvalidAccessKeyId"):
+        S3Store(s3_server.bucket, "none", s3_server.endpoint, tmp_path / "b").find(KEY)
+
+
 def test_missing_credentials_are_asked_for(s3_backend: "S3Backend", start: Start, tmp_path: Path) -> None:
     environment = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
     removed = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
