@@ -5,20 +5,12 @@ cache key holds: a value that changes what a stage computes belongs into a secti
 and a value that does not (a path of this machine, a server's address) into `PlatformConfig`.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-LearningRate = Annotated[float, Field(gt=0, le=0.1)]
-Precision = Literal["auto", "fp32", "bf16"]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and a key that it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from configs.schema_ppo import PPOConfig
+from configs.section import Count, LearningRate, Precision, Section, Share
 
 
 class SheetCounts(Section):
@@ -166,34 +158,6 @@ class RewardConfig(Section):
     max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
     precision: Precision = Field(description="arithmetic of the matrix products")
     checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
-
-
-class PPOConfig(Section):
-    """Proximal policy optimisation against the reward model."""
-
-    updates: Count = Field(description="rounds of rollout and optimisation")
-    questions_per_update: Count = Field(description="questions answered in a rollout")
-    samples_per_question: Count = Field(description="answers sampled for each question")
-    epochs: Count = Field(description="passes over a rollout")
-    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
-    row_tokens: Count = Field(description="longest packed row, tokens")
-    learning_rate: LearningRate = Field(description="AdamW's rate")
-    kl_coefficient: float = Field(
-        ge=0, description="reward lost per nat of KL to the distilled model, per token"
-    )
-    kl_limit: float = Field(gt=0, description="mean KL per response at which PPO stops, nats")
-    clip_range: float = Field(gt=0, lt=1, description="of the probability ratio")
-    value_clip_range: float = Field(gt=0, description="of the value estimate")
-    value_coefficient: float = Field(ge=0, description="weight of the value loss")
-    discount: float = Field(gt=0, le=1, description="of later rewards, per token")
-    gae_lambda: float = Field(ge=0, le=1, description="of generalised advantage estimation")
-    temperature: float = Field(gt=0, le=2, description="of the sampled answers")
-    max_new_tokens: Count = Field(description="longest answer, tokens")
-    missing_stop_penalty: float = Field(ge=0, description="reward lost by an answer that does not stop")
-    frozen_layers: int = Field(ge=0, description="bottom layers that are not trained")
-    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
-    precision: Precision = Field(description="arithmetic of the matrix products")
-    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every update")
 
 
 class EvaluateConfig(Section):

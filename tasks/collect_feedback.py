@@ -11,10 +11,10 @@ from tasks.feedback.pairs import majority_pairs, pairs_of
 from tasks.feedback.simulate import annotate
 from tasks.ml.answering import write_answers
 from tasks.ml.batching import draw_whole_groups
-from tasks.ml.decode import Sampling
 from tasks.ml.models import load_model, load_tokenizer
 from tasks.ml.precision import frozen_copy
 from tasks.ml.rows import load_rows
+from tasks.ml.sampling import Sampling
 from tasks.ml.seeding import random_for
 from tasks.shared.errors import DataError, Problem
 from tasks.stage import StageContext

@@ -8,11 +8,11 @@ import torch
 from configs.schema import LabelConfig, TeacherConfig
 from tasks.ml.answering import write_answers
 from tasks.ml.batching import Group, group_examples, plan_batches
-from tasks.ml.decode import Sampling
 from tasks.ml.precision import frozen_copy
 from tasks.ml.prompts import encode
 from tasks.ml.rows import Row, load_rows, write_rows
 from tasks.ml.rubric import judge
+from tasks.ml.sampling import Sampling
 from tasks.ml.seeding import stable_fraction
 from tasks.ml.teacher import load_teacher
 from tasks.ml.teacher_signal import TeacherSignal, join, score_batch

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from safetensors import SafetensorError
 
-from configs.schema import Section
+from configs.section import Section
 from tasks.ml.checkpoint import Tensors, read_state, write_state
 from tasks.ml.progress import Bar
 from tasks.ml.prompts import SYSTEM

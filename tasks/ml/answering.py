@@ -6,10 +6,11 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tasks.ml.decode import Sampling, decode, stopped
+from tasks.ml.decode import decode, stopped
 from tasks.ml.progress import Bar
 from tasks.ml.prompts import decode_answer, encode_prompt
 from tasks.ml.rows import Row
+from tasks.ml.sampling import Sampling
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tasks.ml.answering import write_answers
 from tasks.ml.batching import group_examples, pack, plan_batches
-from tasks.ml.decode import Sampling, Stopwatch, decode
+from tasks.ml.decode import Stopwatch, decode
 from tasks.ml.kd_loss import forward_kl, gold_cross_entropy
 from tasks.ml.metrics import Values
 from tasks.ml.models import hidden_states, response_log_probs
@@ -18,6 +18,7 @@ from tasks.ml.progress import Bar
 from tasks.ml.prompts import Example, encode_answer, encode_prompt
 from tasks.ml.rows import Row
 from tasks.ml.rubric import Judgement, judge
+from tasks.ml.sampling import Sampling
 
 TOKEN_BUDGET = 2048
 ROW_TOKENS = 1024

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from configs.schema import Precision
+from configs.section import Precision
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -18,8 +18,13 @@ def arithmetic(precision: Precision) -> AbstractContextManager[None]:
 
 def frozen_copy(model: Model, precision: Precision) -> Model:
     """A copy for inference with weights stored in the given precision, which spares a cast at every step."""
-    clone = copy.deepcopy(model).to(torch.bfloat16 if is_bf16(precision) else torch.float32)
-    return clone.requires_grad_(False).eval()
+    return for_inference(copy.deepcopy(model), precision)
+
+
+def for_inference(model: Model, precision: Precision) -> Model:
+    """Store the model's own weights in the given precision, never to be trained again."""
+    model = model.to(torch.bfloat16 if is_bf16(precision) else torch.float32)
+    return model.requires_grad_(False).eval()
 
 
 def is_bf16(precision: Precision) -> bool:

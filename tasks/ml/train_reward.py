@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from configs.schema import Precision, RewardConfig
+from configs.schema import RewardConfig
+from configs.section import Precision
 from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
 from tasks.ml.models import ScoredModel, freeze_bottom
 from tasks.ml.precision import arithmetic

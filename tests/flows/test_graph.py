@@ -69,8 +69,9 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         # `teacher_signal` keeps the teacher's share of it, `evaluation` takes its divergence.
         ("tasks/ml/kd_loss.py", {"label", "distill", "evaluate"}),
         ("tasks/ml/questions.py", {"clean"}),
-        # Rankings are made of the rubric's utilities; the teacher's answers are checked by it.
-        ("tasks/ml/rubric.py", {"label", "feedback", "evaluate"}),
+        # Rankings are made of the rubric's utilities, the teacher's answers are checked by it, and PPO's
+        # guard compares the reward with it.
+        ("tasks/ml/rubric.py", {"label", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/reward_loss.py", {"reward", "ppo"}),
         ("tasks/ml/teacher.py", {"label", "distill", "evaluate"}),
         ("tasks/ml/decode.py", {"label", "feedback", "ppo", "evaluate"}),

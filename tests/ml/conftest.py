@@ -17,6 +17,20 @@ PAD, STOP, BOS = 0, 1, 2
 VOCABULARY = 40
 
 
+class LikesToken:
+    """A reward model's interface whose reward is a program: how often one token was seen."""
+
+    def __init__(self, language_model: LlamaForCausalLM, token: int) -> None:
+        self.language_model, self.token = language_model, token
+
+    def hidden_states(self, batch: Any) -> torch.Tensor:
+        hits = (batch.input_ids == self.token).float().unsqueeze(-1)
+        return (batch.mask.squeeze(1).float() @ hits).flatten(0, 1)
+
+    def scores(self, hidden: torch.Tensor) -> torch.Tensor:
+        return hidden.squeeze(-1)
+
+
 class Interrupted(Exception):
     """Raised instead of a checkpoint's return, as if the machine had gone down just after it."""
 
@@ -92,6 +106,11 @@ def config() -> RunConfig:
 @pytest.fixture(scope="session")
 def make_llama() -> Callable[..., LlamaForCausalLM]:
     return build_llama
+
+
+@pytest.fixture(scope="session")
+def likes_token() -> type[LikesToken]:
+    return LikesToken
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from tasks.ml.decode import Sampling, Stopwatch, decode, stopped
+from tasks.ml.decode import Stopwatch, decode, stopped
+from tasks.ml.sampling import Sampling
 
 PAD, STOP = 0, 1
 NOTHING_SHARED = [(5, 6, 7), (9,), (12, 13, 14, 15, 16, 17), (20, 21), (33, 5, 8, 9)]

@@ -6,7 +6,15 @@ import random
 import pytest
 import torch
 
-from tasks.ml.ppo_math import advantages, masked_mean, policy_loss, shaped_rewards, value_loss, whiten
+from tasks.ml.ppo_math import (
+    advantages,
+    kl_estimate,
+    masked_mean,
+    policy_loss,
+    shaped_rewards,
+    value_loss,
+    whiten,
+)
 
 LENGTHS = (5, 1, 3)
 
@@ -118,4 +126,34 @@ def test_the_value_loss_takes_the_worse_of_plain_and_clipped() -> None:
         (-1.0, 1.0, 0.5, 0.5 * max(1.5**2, 0.0)),
     ]
     columns = [torch.tensor(column) for column in zip(*table, strict=True)]
-    assert value_loss(*columns[:3], clip_range=0.5).tolist() == pytest.approx(columns[3].tolist(), abs=1e-6)
+    loss, clipped = value_loss(*columns[:3], clip_range=0.5)
+    assert loss.tolist() == pytest.approx(columns[3].tolist(), abs=1e-6)
+    assert clipped.tolist() == [False, False, True, False]
+
+
+def test_estimates_of_kl() -> None:
+    ratios = [0.0, 0.7, -0.4]
+    log_ratio = torch.tensor(ratios)
+    assert kl_estimate(log_ratio, "k1").tolist() == pytest.approx(ratios)
+    assert kl_estimate(log_ratio, "k2").tolist() == pytest.approx([0.0, 0.245, 0.08])
+    # exp(-0.7) = 0.4965853, exp(0.4) = 1.4918247
+    assert kl_estimate(log_ratio, "k3").tolist() == pytest.approx([0.0, 0.1965853, 0.0918247], abs=1e-6)
+
+
+def test_k1_and_k3_agree_with_the_kl_of_two_distributions_on_average() -> None:
+    p, q = [0.7, 0.2, 0.1], [0.4, 0.4, 0.2]
+    exact = sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    log_ratio = torch.tensor([math.log(a / b) for a, b in zip(p, q, strict=True)])
+    for estimator in ("k1", "k3"):
+        expected = (torch.tensor(p) * kl_estimate(log_ratio, estimator)).sum().item()
+        assert expected == pytest.approx(exact, abs=1e-6)
+
+
+def test_whitened_rewards_keep_their_mean() -> None:
+    values = [[1.0, 4.0], [3.0, 8.0]]
+    real = torch.tensor([[True, True], [True, False]])
+    # The mean of 1, 4 and 3 is 8/3, their variance 14/9.
+    scaled = [[(value - 8 / 3) / math.sqrt(14 / 9) + 8 / 3 for value in row] for row in values]
+    got = whiten(torch.tensor(values), real, keep_mean=True).tolist()
+    assert got[0] == pytest.approx(scaled[0], abs=1e-6)
+    assert got[1] == pytest.approx([scaled[1][0], 0.0], abs=1e-6)

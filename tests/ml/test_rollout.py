@@ -4,25 +4,11 @@ import pytest
 import torch
 
 from tasks.ml.batching import Branch, Group, pack
-from tasks.ml.models import ScoredModel
-from tasks.ml.rollout import Judges, Question, collect, look, sample_answers
+from tasks.ml.policy import Policy
+from tasks.ml.rollout import Judges, Question, collect, rollout_points, sample_answers
 
-STOP = 1
+STOP, COEFFICIENT = 1, 0.2
 QUESTIONS = [Question((5, 6, 7), "a"), Question((5, 6, 8), "a"), Question((9, 10), "b")]
-
-
-class CountsToken:
-    """A reward model's interface whose reward is how often a token was seen."""
-
-    def __init__(self, language_model, token: int) -> None:
-        self.language_model, self.token = language_model, token
-
-    def hidden_states(self, batch) -> torch.Tensor:
-        hits = (batch.input_ids == self.token).float().unsqueeze(-1)
-        return (batch.mask.squeeze(1).float() @ hits).flatten(0, 1)
-
-    def scores(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden.squeeze(-1)
 
 
 @pytest.fixture
@@ -32,7 +18,6 @@ def settings(config):
             "samples_per_question": 3,
             "max_new_tokens": 6,
             "missing_stop_penalty": 0.7,
-            "kl_coefficient": 0.2,
             "discount": 0.9,
             "gae_lambda": 0.8,
             "temperature": 1.3,
@@ -42,10 +27,10 @@ def settings(config):
 
 
 @pytest.fixture
-def setting(make_llama):
-    policy, reference = ScoredModel(make_llama(seed=3)), make_llama(seed=4)
-    torch.nn.init.normal_(policy.head.weight, generator=torch.Generator().manual_seed(0))
-    return policy, Judges(reference, CountsToken(reference, 12), mean=0.5, deviation=2.0)
+def setting(make_llama, likes_token, settings):
+    policy = Policy(make_llama(seed=10), settings, seed=0, reference=make_llama(seed=4))
+    torch.nn.init.normal_(policy.scored.head.weight, generator=torch.Generator().manual_seed(0))
+    return policy, Judges(likes_token(make_llama(), 12), mean=0.5, deviation=2.0), make_llama(seed=4)
 
 
 def tempered(model, prompt: list[int], response: list[int], temperature: float) -> list[float]:
@@ -55,34 +40,41 @@ def tempered(model, prompt: list[int], response: list[int], temperature: float) 
 
 
 @torch.no_grad()
-def test_every_table_of_a_rollout_agrees_with_a_plain_forward(setting, settings) -> None:
-    policy, judges = setting
-    rollout = collect(policy, judges, QUESTIONS, settings, seed=1)
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_every_table_of_a_rollout_agrees_with_a_plain_forward(setting, settings, estimator: str) -> None:
+    settings = settings.model_copy(update={"kl_estimator": estimator})
+    policy, judges, reference = setting
+    rollout = collect(policy, judges, QUESTIONS, settings, COEFFICIENT, seed=2)
     rows = 0
     for group in rollout.groups:
         for branch in group.branches:
-            check_row(rollout, branch, [*group.prefix, *branch.tail], policy, judges, settings)
+            check_row(rollout, branch, [*group.prefix, *branch.tail], policy, reference, settings)
             rows += 1
     assert rows == 9
     assert len(set(rollout.mask.sum(1).tolist())) > 1
-    assert len(set(rollout.stops.tolist())) == 2
+    assert len({sample.stops for sample in rollout.samples}) == 2
 
 
-def check_row(rollout, branch, prompt: list[int], policy, judges, settings) -> None:
+def check_row(rollout, branch, prompt: list[int], policy, reference, settings) -> None:
     row, response = branch.index, list(branch.response)
     length = len(response)
     assert rollout.mask[row].tolist() == [place < length for place in range(rollout.mask.shape[1])]
     ours = tempered(policy.language_model, prompt, response, settings.temperature)
-    theirs = tempered(judges.reference, prompt, response, settings.temperature)
+    theirs = tempered(reference, prompt, response, settings.temperature)
     hidden = policy.language_model.model(input_ids=torch.tensor([prompt + response])).last_hidden_state[0]
-    values = (hidden[len(prompt) - 1 : -1] @ policy.head.weight[0]).tolist()
+    values = (hidden[len(prompt) - 1 : -1] @ policy.scored.head.weight[0]).tolist()
     ratio = [a - b for a, b in zip(ours, theirs, strict=True)]
     assert rollout.log_probs[row, :length].tolist() == pytest.approx(ours, abs=1e-5)
     assert rollout.values[row, :length].tolist() == pytest.approx(values, abs=1e-5)
     assert rollout.log_ratio[row, :length].tolist() == pytest.approx(ratio, abs=2e-5)
     score = ((prompt + response).count(12) - 0.5) / 2.0 - (0.0 if response[-1] == STOP else 0.7)
     assert rollout.scores[row].item() == pytest.approx(score, abs=1e-5)
-    rewards = [-0.2 * value for value in ratio]
+    price = {
+        "k1": lambda d: d,
+        "k2": lambda d: d * d / 2,
+        "k3": lambda d: 2.718281828459045**-d - 1 + d,
+    }[settings.kl_estimator]
+    rewards = [-COEFFICIENT * price(value) for value in ratio]
     rewards[-1] += score
     running, returns = 0.0, [0.0] * length
     for place in reversed(range(length)):
@@ -93,38 +85,81 @@ def check_row(rollout, branch, prompt: list[int], policy, judges, settings) -> N
 
 
 def test_advantages_are_whitened_over_the_whole_rollout(setting, settings) -> None:
-    policy, judges = setting
-    rollout = collect(policy, judges, QUESTIONS, settings, seed=1)
+    policy, judges, _ = setting
+    rollout = collect(policy, judges, QUESTIONS, settings, COEFFICIENT, seed=2)
     real = rollout.advantage[rollout.mask]
     assert real.mean().item() == pytest.approx(0, abs=1e-5)
     assert real.square().mean().item() == pytest.approx(1, abs=1e-5)
     raw = (rollout.returns - rollout.values)[rollout.mask]
     torch.testing.assert_close(real, (raw - raw.mean()) / raw.std(correction=0), atol=1e-5, rtol=0)
     assert rollout.advantage[~rollout.mask].eq(0).all()
+    plain = settings.model_copy(update={"whiten_advantages": False})
+    bare = collect(policy, judges, QUESTIONS, plain, COEFFICIENT, seed=2)
+    torch.testing.assert_close(bare.advantage[bare.mask], raw, atol=1e-6, rtol=0)
 
 
-def test_a_policy_that_is_its_reference_has_no_divergence(setting, settings) -> None:
-    policy, judges = setting
-    own = Judges(policy.language_model, judges.reward, 0.0, 1.0)
-    rollout = collect(policy, own, QUESTIONS, settings, seed=1)
-    assert rollout.log_ratio.abs().max().item() == pytest.approx(0, abs=1e-6)
+def test_whitened_rewards_are_scaled_before_advantages_are_computed(setting, settings) -> None:
+    policy, judges, _ = setting
+    # Without lambda, a return is the reward plus the next value.
+    plain = settings.model_copy(update={"gae_lambda": 0.0, "discount": 1.0})
+    rollouts = [
+        collect(policy, judges, QUESTIONS, plain.model_copy(update={"whiten_rewards": white}), COEFFICIENT, 2)
+        for white in (False, True)
+    ]
+    rewards, whitened = (
+        (r.returns - torch.nn.functional.pad(r.values * r.mask, (0, 1))[:, 1:])[r.mask] for r in rollouts
+    )
+    scaled = (rewards - rewards.mean()) / rewards.std(correction=0) + rewards.mean()
+    torch.testing.assert_close(whitened, scaled, atol=2e-5, rtol=0)
 
 
-def test_answers_depend_on_the_seed_and_leave_the_policy_alone(setting, settings) -> None:
-    policy, _ = setting
+def test_a_policy_that_is_its_reference_has_no_divergence(make_llama, setting, settings) -> None:
+    own = Policy(make_llama(seed=10), settings, seed=0, reference=make_llama(seed=10))
+    rollout = collect(own, setting[1], QUESTIONS, settings, COEFFICIENT, seed=2)
+    assert rollout.log_ratio.abs().max().item() == pytest.approx(0, abs=1e-5)
+
+
+def test_answers_depend_on_seed_and_number_and_leave_the_policy_alone(setting, settings) -> None:
+    policy, _, _ = setting
     before = [parameter.clone() for parameter in policy.parameters()]
-    first = sample_answers(policy.language_model, QUESTIONS, settings, 5)
-    assert sample_answers(policy.language_model, QUESTIONS, settings, 5) == first
-    assert sample_answers(policy.language_model, QUESTIONS, settings, 6) != first
+    first, _ = sample_answers(policy, QUESTIONS, range(3), settings, 5)
+    assert sample_answers(policy, QUESTIONS, range(3), settings, 5)[0] == first
+    assert sample_answers(policy, QUESTIONS, range(3), settings, 6)[0] != first
+    assert sample_answers(policy, QUESTIONS[1:], [1, 2], settings, 5)[0] == first[1:]
     assert all(torch.equal(a, b) for a, b in zip(before, policy.parameters(), strict=True))
-    assert all(parameter.requires_grad for parameter in policy.parameters())
 
 
 def test_look_gives_the_entropy_of_the_tempered_distribution(setting, settings) -> None:
-    policy, _ = setting
+    policy, _, _ = setting
     with torch.no_grad():
-        _, _, entropy = look(policy, pack([Group((5, 6), (Branch((7,), (8,), 0),))], 0), temperature=1.3)
+        _, _, entropy = policy.look(pack([Group((5, 6), (Branch((7,), (8,), 0),))], 0), temperature=1.3)
         shares = (policy.language_model(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1] / 1.3).softmax(-1)
     assert entropy.item() == pytest.approx(
         -sum(p * torch.tensor(p).log().item() for p in shares.tolist()), abs=1e-5
     )
+
+
+def test_what_a_rollout_says_of_its_policy(setting, settings) -> None:
+    policy, judges, _ = setting
+    judges = Judges(judges.reward, 0.5, 2.0, gold=lambda question, response: float(len(response)))
+    rollout = collect(policy, judges, QUESTIONS, settings, COEFFICIENT, seed=2)
+    points = rollout_points(rollout, settings, COEFFICIENT)
+    lengths = [float(len(sample.response)) for sample in rollout.samples]
+    kl = [sum(sample.log_ratio.tolist()) for sample in rollout.samples]
+    score = sum(sample.score for sample in rollout.samples) / 9
+    entropies = [entropy for sample in rollout.samples for entropy in sample.entropies.tolist()]
+    spread = (sum((n - sum(lengths) / 9) ** 2 for n in lengths) / 9) ** 0.5
+    expected = {
+        "objective/length": sum(lengths) / 9,
+        "objective/gold": sum(lengths) / 9,
+        "objective/gold_error": spread / 3,
+        "objective/stop_rate": sum(sample.stops for sample in rollout.samples) / 9,
+        "objective/kl": sum(kl) / 9,
+        "objective/entropy": sum(entropies) / len(entropies),
+        "objective/scores": score,
+        "objective/non_score_reward": -COEFFICIENT * sum(kl) / 9,
+        "objective/rlhf_reward": score - COEFFICIENT * sum(kl) / 9,
+        "objective/kl_coefficient": COEFFICIENT,
+    }
+    for name, value in expected.items():
+        assert points[name] == pytest.approx(value, abs=1e-5), name

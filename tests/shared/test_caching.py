@@ -93,7 +93,8 @@ def test_a_key_is_a_stage_and_the_digest_of_all_that_counts() -> None:
         "external": {"dataset": "sha256:1"},
         "code": code,
         "libraries": {
-            name: metadata.version(name) for name in ("torch", "transformers", "tokenizers", "numpy")
+            name: metadata.version(name)
+            for name in ("torch", "transformers", "tokenizers", "numpy", "peft", "trl")
         },
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
