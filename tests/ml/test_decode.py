@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from tasks.ml.decode import Stopwatch, decode, stopped
+from tasks.ml.decode import DecodeEngine, Stopwatch, decode, stopped
 from tasks.ml.sampling import Sampling
 
 PAD, STOP = 0, 1
@@ -98,16 +98,53 @@ def test_samples_depend_on_the_seed_alone(make_llama) -> None:
     assert decode(model, TWO_LEVELS, list("aabbcc"), Sampling(9, STOP, PAD, temperature=1.0, seed=6)) != first
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 1.7])
-def test_samples_follow_the_tempered_softmax(make_llama, temperature: float) -> None:
-    model, count = make_llama(), 4000
-    sampling = Sampling(1, STOP, PAD, temperature=temperature, rows=count)
-    answers = decode(model, [(5, 6, 7)] * count, ["a"] * count, sampling)
-    with torch.no_grad():
-        expected = (model(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1] / temperature).softmax(-1)
-    drawn = torch.bincount(torch.tensor([answer[0] for answer in answers]), minlength=len(expected)) / count
-    spread = (expected * (1 - expected) / count).sqrt()
-    assert bool(((drawn - expected).abs() <= 4.5 * spread + 1 / count).all())
+def record(model, prompts: Sequence[Sequence[int]], rows: int, **changes):
+    sampling = Sampling(9, STOP, PAD, temperature=0.8, seed=5, rows=rows)
+    return DecodeEngine(model, sampling, **changes).run(prompts, ["a"] * len(prompts))
+
+
+@pytest.mark.parametrize("rows", [1, 3, 6])
+def test_a_sample_does_not_depend_on_its_batch_mates(make_llama, rows: int) -> None:
+    model = make_llama()
+    together = record(model, TWO_LEVELS, rows=100).responses()
+    assert record(model, TWO_LEVELS, rows).responses() == together
+    sampling = Sampling(9, STOP, PAD, temperature=0.8, seed=5)
+    for place in (0, 4):
+        alone = DecodeEngine(model, sampling).run([TWO_LEVELS[place]], ["b"], streams=[place])
+        assert alone.responses() == [together[place]]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temperature", [1.0, 0.8])
+def test_what_is_captured_is_what_a_full_forward_gives(make_llama, temperature: float) -> None:
+    model = make_llama(seed=10)
+    # Few slots, so that rows are moved and slots filled again on the way.
+    sampling = Sampling(9, STOP, PAD, temperature=temperature, rows=4)
+    prompts = [(5, first, 7, second) for first in (8, 9, 33) for second in range(10, 16)]
+    keys = [str(prompt[1]) for prompt in prompts]
+    head = torch.linspace(-1, 1, model.config.hidden_size)
+    got = DecodeEngine(model, sampling, value_of=lambda hidden: hidden @ head).run(prompts, keys)
+    assert len(set(got.lengths.tolist())) > 2
+    for row, (prompt, response) in enumerate(zip(prompts, got.responses(), strict=True)):
+        output = model(input_ids=torch.tensor([[*prompt, *response]]), output_hidden_states=True)
+        places = slice(len(prompt) - 1, -1)
+        log_probs = (output.logits[0, places] / temperature).log_softmax(-1)
+        chosen = [log_probs[step, token].item() for step, token in enumerate(response)]
+        entropies = [-sum(p.exp().item() * p.item() for p in step) for step in log_probs]
+        values = (output.hidden_states[-1][0, places] @ head).tolist()
+        n = len(response)
+        assert got.log_probs[row, :n].tolist() == pytest.approx(chosen, abs=1e-5)
+        assert got.entropies[row, :n].tolist() == pytest.approx(entropies, abs=1e-5)
+        assert got.values[row, :n].tolist() == pytest.approx(values, abs=1e-5)
+        assert not got.log_probs[row, n:].any()
+        assert (got.tokens[row, n:] == PAD).all()
+
+
+def test_each_response_has_its_own_limit(make_llama) -> None:
+    limits = [1, 5, 2, 7, 3, 4]
+    sampling = Sampling(7, -1, PAD, temperature=1.0, rows=2)
+    got = DecodeEngine(make_llama(), sampling).run(TWO_LEVELS, list("aabbcc"), limits=limits)
+    assert got.lengths.tolist() == limits
 
 
 class CountingBar:
