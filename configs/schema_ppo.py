@@ -38,6 +38,9 @@ class PPOConfig(Section):
     samples_per_question: Count = Field(description="answers sampled for each question")
     epochs: Count = Field(description="passes over a rollout")
     token_budget: Count = Field(description="tokens of an optimiser step, padding included")
+    pass_tokens: Count = Field(
+        description="tokens of one forward and backward pass, padding included; a step adds up its passes"
+    )
     row_tokens: Count = Field(description="longest packed row, tokens")
     learning_rate: LearningRate = Field(description="AdamW's rate")
     adapter_rank: int = Field(ge=0, le=512, description="rank of the LoRA adapter; 0: full fine-tuning")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from tasks.ml.batching import Branch, Group, common_prefix, group_examples, pack
+from tasks.ml.batching import Branch, Group, common_prefix, group_examples, pack, round_up
 from tasks.ml.kv_cache import PrefillCache, SlotCache
 from tasks.ml.progress import Bar, NoBar
 from tasks.ml.prompts import Example
@@ -159,7 +159,7 @@ class DecodeEngine:
         if length:
             branch = Branch((), (), 0)
             _, cache = self._read([Group(tuple(prompts[0][:length]), (branch,))])
-            self._root = cache.stacked()
+            self._root = cache.stacked()[:, :, :, :, :length]
 
     def _queue(self, prompts: Sequence[Sequence[int]], keys: Sequence[str]) -> list[Group]:
         """What is to be read, in reverse order: the last is taken first, the longest prompts come first."""
@@ -244,15 +244,26 @@ class DecodeEngine:
             order[holes] = movers
             self._slots.move(movers, holes, int(active.length.max()))
         active, tokens = active.keep(order), tokens[order]
-        mask = self._slots.begin_step(active.length)
+        hidden = self._read_tokens(tokens, active.length)
+        return _Active(active.index, active.length + 1, hidden)
+
+    def _read_tokens(self, tokens: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Put one token into each active slot; gives the last hidden states. Shape [A, H].
+
+        Some of the free slots next to them take part, so that batches come in few sizes.
+        """
+        assert self._slots is not None
+        count = len(tokens)
+        idle = min(round_up(count), self.sampling.rows) - count
+        tokens, places = (torch.nn.functional.pad(x, (0, idle)) for x in (tokens, places))
         hidden = self.model.model(
             input_ids=tokens[:, None],
-            attention_mask=mask,
-            position_ids=active.length[:, None],
+            attention_mask=self._slots.begin_step(places),
+            position_ids=places[:, None],
             past_key_values=self._slots,
             use_cache=True,
         ).last_hidden_state
-        return _Active(active.index, active.length + 1, hidden[:, 0])
+        return hidden[:count, 0]  # type: ignore[no-any-return]
 
     def _choose(self, active: _Active) -> torch.Tensor:
         """Choose the next token of each active response and write it down. Shape [A]."""

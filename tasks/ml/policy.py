@@ -5,7 +5,6 @@ serves for all: the adapter `policy` answers, the adapter switched off is the re
 adapter may carry the value, where sharing the policy's states harms one of the two.
 """
 
-import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 
 from configs.schema_ppo import PPOConfig
-from configs.section import Precision
+from tasks.ml.attention import WRITTEN_OUT
 from tasks.ml.batching import PackedBatch
 from tasks.ml.models import ScoredModel, freeze_bottom, hidden_states
-from tasks.ml.precision import for_inference, frozen_copy
+from tasks.ml.precision import frozen_copy
 from tasks.ml.token_head import token_log_probs
 
 _POLICY, _VALUE = "policy", "value"
@@ -40,8 +39,12 @@ class Policy(torch.nn.Module):
 
     def __init__(self, language_model: Any, config: PPOConfig, seed: int, reference: Any = None) -> None:
         super().__init__()
-        self._peft: list[PeftModel] = []  # in a list, so that its weights are not listed twice
+        # In lists, so that the weights of what is not trained are not listed among those of the policy.
+        self._peft: list[PeftModel] = []
         self._reference = [reference]
+        self._decoder = [frozen_copy(language_model, config.precision)]
+        self._attention = language_model.config._attn_implementation
+        language_model.set_attn_implementation(WRITTEN_OUT)
         self._separate_value = config.value_trunk == "adapter"
         if config.adapter_rank:
             language_model = self._with_adapters(language_model, config, seed)
@@ -110,6 +113,8 @@ class Policy(torch.nn.Module):
         self, states: torch.Tensor, batch: PackedBatch, temperature: float, entropy_gradient: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         weight = self.language_model.lm_head.weight
+        if not weight.requires_grad:
+            weight = self._decoder[0].lm_head.weight  # the same, and in the right precision already
         return token_log_probs(states, weight, batch.target, temperature, entropy_gradient)
 
     @contextmanager
@@ -131,18 +136,29 @@ class Policy(torch.nn.Module):
             if "lora_" in name:
                 parameter.requires_grad_(True)
 
-    def decoding_copy(self, precision: Precision) -> Any:
-        """A frozen copy of the language model, adapter merged, in the precision of inference."""
-        if not self._peft:
-            return frozen_copy(self.language_model, precision)
-        clone = copy.deepcopy(self._peft[0])
-        return for_inference(clone.merge_and_unload(adapter_names=[_POLICY]), precision)
+    @torch.no_grad()
+    def decoder(self) -> Any:
+        """The language model as it is now, adapter merged, frozen, in the precision of inference.
+
+        It is made once; afterwards only what is trained is written into it.
+        """
+        own = dict(self._decoder[0].named_parameters())
+        for name, module in self.language_model.named_modules():
+            if isinstance(module, LoraLayer):
+                weight = module.get_base_layer().weight
+                own[f"{name}.weight"].copy_(weight + module.get_delta_weight(_POLICY))  # type: ignore[attr-defined]
+        for name, parameter in self.language_model.named_parameters():
+            if parameter.requires_grad and name in own:
+                own[name].copy_(parameter)
+        return self._decoder[0]
 
     def merged(self) -> Any:
         """The aligned language model, adapter merged into its weights; the policy is of no use afterwards."""
-        if not self._peft:
-            return self.language_model
-        return self._peft[0].merge_and_unload(adapter_names=[_POLICY])
+        model = self.language_model
+        if self._peft:
+            model = self._peft[0].merge_and_unload(adapter_names=[_POLICY])
+        model.set_attn_implementation(self._attention)
+        return model
 
 
 def _linear_names(language_model: Any, frozen_layers: int) -> list[str]:

@@ -17,14 +17,16 @@ def arithmetic(precision: Precision) -> AbstractContextManager[None]:
 
 
 def frozen_copy(model: Model, precision: Precision) -> Model:
-    """A copy for inference with weights stored in the given precision, which spares a cast at every step."""
-    return for_inference(copy.deepcopy(model), precision)
+    """A copy for inference with weights stored in the given precision, which spares a cast at every step.
 
-
-def for_inference(model: Model, precision: Precision) -> Model:
-    """Store the model's own weights in the given precision, never to be trained again."""
-    model = model.to(torch.bfloat16 if is_bf16(precision) else torch.float32)
-    return model.requires_grad_(False).eval()
+    Buffers, such as the frequencies of rotary positions, stay as they are.
+    """
+    dtype = torch.bfloat16 if is_bf16(precision) else torch.float32
+    weights = {
+        id(parameter): torch.nn.Parameter(parameter.detach().to(dtype, copy=True), requires_grad=False)
+        for parameter in model.parameters()
+    }
+    return copy.deepcopy(model, weights).eval()
 
 
 def is_bf16(precision: Precision) -> bool:

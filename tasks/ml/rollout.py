@@ -135,7 +135,7 @@ def sample_answers(
         seed=seed,
     )
     value_of = policy.scored.scores if policy.value_is_shared else None
-    engine = DecodeEngine(policy.decoding_copy(config.precision), sampling, value_of)
+    engine = DecodeEngine(policy.decoder(), sampling, value_of)
     decoded = engine.run([q.prompt for q in asked], [q.key for q in asked], streams=numbers)
     tables = {"log_probs": decoded.log_probs, "values": decoded.values, "entropies": decoded.entropies}
     lengths = decoded.lengths.tolist()
@@ -159,7 +159,7 @@ def _answer(
     responses, captured = sample_answers(policy, asked, numbers, config, seed)
     examples = [Example(q.prompt, response) for q, response in zip(asked, responses, strict=True)]
     groups = group_examples(examples, [question.key for question in asked], config.row_tokens)
-    scores = score_groups(judges.reward, groups, len(asked), config.token_budget, "fp32").tolist()
+    scores = score_groups(judges.reward, groups, len(asked), config.pass_tokens, "fp32").tolist()
     reference = _reread(policy, groups, captured, config)
     samples = []
     for row, (question, response) in enumerate(zip(asked, responses, strict=True)):
@@ -185,7 +185,7 @@ def _reread(
 ) -> list[torch.Tensor]:
     """The reference's log-probabilities of all tokens, and values where decoding could not capture them."""
     reference = [torch.zeros_like(numbers["log_probs"]) for numbers in captured]
-    for part in plan_batches(groups, config.token_budget, 0, 0):
+    for part in plan_batches(groups, config.pass_tokens, 0, 0):
         batch = pack(part, policy.pad)
         with arithmetic(config.precision):
             log_probs = policy.reference_log_probs(batch, config.temperature)

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from tasks.ml.batching import round_up
+
 # fp32 logits of a tile: 16 MB, half of the last-level cache of a common server processor.
 _TILE_NUMBERS = 4 << 20
 
@@ -44,7 +46,12 @@ def token_log_probs(
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         hidden, weight = hidden.to(dtype), weight.to(dtype)
-    return _TokenHead.apply(hidden, weight, target, temperature, entropy_gradient)  # type: ignore
+    count = len(hidden)
+    padding = round_up(count) - count
+    hidden = torch.nn.functional.pad(hidden, (0, 0, 0, padding))
+    target = torch.nn.functional.pad(target, (0, padding))
+    log_probs, entropies = _TokenHead.apply(hidden, weight, target, temperature, entropy_gradient)  # type: ignore
+    return log_probs[:count], entropies[:count]
 
 
 class _TokenHead(torch.autograd.Function):
@@ -106,5 +113,8 @@ def _distribution(
     hidden: torch.Tensor, weight: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities and probabilities of a tile, in fp32. Shapes [t, V]."""
-    log_p = ((hidden @ weight.T).float() / temperature).log_softmax(-1)
+    logits = (hidden @ weight.T).float()
+    if temperature != 1:
+        logits /= temperature
+    log_p = logits.sub_(logits.logsumexp(-1, keepdim=True))
     return log_p, log_p.exp()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from configs.schema_ppo import PPOConfig
-from tasks.ml.batching import Group, PackedBatch, draw_whole_groups, pack, plan_batches
+from tasks.ml.batching import Group, PackedBatch, draw_whole_groups, fill, pack, plan_batches
 from tasks.ml.checkpoint import Tensors, capture, restore
 from tasks.ml.kl_control import KLController
 from tasks.ml.optim import adamw
@@ -20,8 +20,6 @@ from tasks.ml.rollout import Judges, Question, Trajectory, collect, rollout_poin
 from tasks.ml.seeding import random_for, stable_hash
 from tasks.ml.trainer import Watch
 from tasks.ml.workers import Alone, Workers
-
-Sums = dict[str, torch.Tensor]
 
 # Sums over the response tokens of a batch; `val/ratio_var` is the sum of squares until the mean is taken off.
 POINTS = (
@@ -151,17 +149,15 @@ class PPOTrainer:
         return {**points, "steps": len(history), "tokens_per_second": tokens / (time.monotonic() - started)}
 
     def _step(self, part: Sequence[Group], trajectory: Trajectory) -> dict[str, float]:
-        """One optimiser step; each worker takes a share of the groups, and gradients are added up."""
+        """One optimiser step: passes, and the shares of all workers, are added up."""
         count = sum(len(branch.response) for group in part for branch in group.branches)
-        sums = {name: torch.zeros(()) for name in POINTS}
-        mine = part[self.workers.index :: self.workers.count]
-        if mine:
-            batch = pack(mine, self.policy.pad)
+        totals = torch.zeros(len(POINTS))
+        for groups in fill(part[self.workers.index :: self.workers.count], self.config.pass_tokens):
             with arithmetic(self.config.precision):
-                loss, sums = ppo_loss(self.policy, batch, trajectory, self.config)
+                loss, sums = ppo_loss(self.policy, pack(groups, self.policy.pad), trajectory, self.config)
             (loss / count).backward()
+            totals += sums
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.trained]
-        totals = torch.stack([sums[name] for name in POINTS])
         self.workers.add_up([*gradients, totals])
         for parameter, gradient in zip(self.trained, gradients, strict=True):
             parameter.grad = gradient
@@ -208,8 +204,8 @@ class PPOTrainer:
 
 def ppo_loss(
     policy: Policy, batch: PackedBatch, trajectory: Trajectory, config: PPOConfig
-) -> tuple[torch.Tensor, Sums]:
-    """Policy loss + c value loss - e entropy, summed over the response tokens of a batch, and the points."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Policy loss + c value loss - e entropy, and POINTS, all summed over the response tokens of a batch."""
     place = (batch.example, batch.step)
     log_probs, values, entropy = policy.look(batch, config.temperature, config.entropy_coefficient > 0)
     old = trajectory.log_probs[place]
@@ -221,4 +217,4 @@ def ppo_loss(
         ratio = (log_probs - old).exp()
         approximate_kl = 0.5 * (log_probs - old) ** 2
         rows = (losses, errors, clipped, approximate_kl, entropy, cut, ratio, ratio**2)
-        return loss, {name: row.float().sum() for name, row in zip(POINTS, rows, strict=True)}
+        return loss, torch.stack([row.float().sum() for row in rows])

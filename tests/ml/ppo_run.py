@@ -55,7 +55,9 @@ def main(folder: Path, die_at: int | None, workers: bool) -> None:
     if trainer.workers.index == 0:
         said = {"figures": outcome.figures, "alarm": outcome.alarm, "points": points}
         (folder / "outcome.json").write_text(json.dumps(said))
-        save_file({n: p.detach() for n, p in policy.scored.named_parameters()}, folder / "weights.safetensors")
+        save_file(
+            {n: p.detach() for n, p in policy.scored.named_parameters()}, folder / "weights.safetensors"
+        )
 
 
 def kill_at_step(trainer: PPOTrainer, die_at: int) -> None:

@@ -7,9 +7,7 @@ import pytest
 from configs.schema_ppo import GuardConfig
 from tasks.ml.ppo_guard import Guard, not_finite, repetition
 
-LIMITS = GuardConfig(
-    patience=2, entropy_floor=0.2, length_factor=2.0, repetition_rise=0.2, gold_drop=3.0
-)
+LIMITS = GuardConfig(patience=2, entropy_floor=0.2, length_factor=2.0, repetition_rise=0.2, gold_drop=3.0)
 FINE = {
     "objective/entropy": 2.0,
     "objective/length": 20.0,

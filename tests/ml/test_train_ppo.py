@@ -7,7 +7,7 @@ from tasks.ml.batching import pack
 from tasks.ml.models import ScoredModel
 from tasks.ml.policy import Policy
 from tasks.ml.rollout import Judges, Question, collect, rollout_points
-from tasks.ml.train_ppo import PPOTrainer, ppo_loss
+from tasks.ml.train_ppo import POINTS, PPOTrainer, ppo_loss
 from tasks.ml.trainer import Watch
 
 LIKED, SEED = 31, 3
@@ -149,7 +149,7 @@ def test_the_loss_before_any_step_is_that_of_an_unmoved_policy(make_trainer, set
     batch, count = pack(rollout.groups, 0), int(rollout.mask.sum())
     with torch.no_grad():
         loss, sums = ppo_loss(trainer.policy, batch, rollout, settings)
-    points = {name: total.item() / count for name, total in sums.items()}
+    points = {name: total / count for name, total in zip(POINTS, sums.tolist(), strict=True)}
     # Every ratio is 1, so the policy's loss is minus the mean advantage, which is 0 over the whole rollout.
     assert points["val/ratio"] == pytest.approx(1, abs=1e-5)
     assert points["policy/clipfrac"] == 0
@@ -161,6 +161,16 @@ def test_the_loss_before_any_step_is_that_of_an_unmoved_policy(make_trainer, set
     error = 0.5 * float(sum(squares)) / len(squares)
     assert points["loss/value"] == pytest.approx(error, rel=1e-5)
     assert loss.item() / count == pytest.approx(settings.value_coefficient * error, abs=1e-5)
+
+
+def test_a_step_is_the_same_in_one_pass_or_many(make_trainer, settings) -> None:
+    weights = []
+    for pass_tokens in (1, 30, 1000):
+        trainer = make_trainer(settings.model_copy(update={"updates": 1, "pass_tokens": pass_tokens}))
+        trainer.run(QUESTIONS)
+        weights.append(torch.cat([p.detach().flatten() for p in trainer.policy.parameters()]))
+    torch.testing.assert_close(weights[0], weights[2], atol=2e-5, rtol=0)
+    torch.testing.assert_close(weights[1], weights[2], atol=2e-5, rtol=0)
 
 
 def test_an_update_ends_early_beyond_the_target_kl(make_trainer, settings) -> None:
