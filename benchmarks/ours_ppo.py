@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.ppo_workload import Workload, load_workload, policy_folder, reward_folder, useful_flops
 from benchmarks.probe import peak_rss_mb
 from configs.load import load_run_config
@@ -33,7 +31,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workload", type=Path, required=True)
     parser.add_argument("--episodes", type=int, default=32, help="answers in an update")
     parser.add_argument("--samples", type=int, default=1, help="answers to each prompt")
-    parser.add_argument("--updates", type=int, default=2, help="measured updates, after one to warm up")
+    parser.add_argument("--updates", type=int, default=1, help="measured updates")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     options = parser.parse_args()
     if options.precision == "auto":
@@ -45,7 +43,7 @@ def settings(options: argparse.Namespace, workload: Workload) -> PPOConfig:
     """The section `ppo`: the rivals' adapter, and one optimiser step a pass over the rollout as they take."""
     return load_run_config(Path("configs/base.yaml"), []).ppo.model_copy(
         update={
-            "updates": options.updates + 1,
+            "updates": options.updates,
             "questions_per_update": options.episodes // options.samples,
             "samples_per_question": options.samples,
             "epochs": workload.epochs,
@@ -103,12 +101,10 @@ def main() -> None:
         [later[kind] - earlier[kind] for earlier, later in zip(clock[:-1], clock[1:-1], strict=False)]
         for kind in (0, 1)
     )
-    measured = range(1, options.updates + 1)
-    lengths = [workload.update_lengths(update, options.episodes) for update in measured]
+    lengths = [workload.update_lengths(update, options.episodes) for update in range(options.updates)]
     answer = {
-        "seconds": wall[1:],
-        "processor_seconds": processor[1:],
-        "warmup_seconds": wall[0],
+        "seconds": wall,
+        "processor_seconds": processor,
         "episodes_per_update": options.episodes,
         "tokens": workload.measured_tokens(options.updates, options.episodes),
         "peak_rss_mb": peak_rss_mb(),

@@ -63,12 +63,12 @@ class Workload:
         return [self.lengths[(first + index) % len(self.lengths)] for index in range(count)]
 
     def update_lengths(self, update: int, episodes: int) -> list[int]:
-        """Lengths of the answers of one update; the warm-up is update 0."""
+        """Lengths of the answers of one update, counted from 0."""
         return self.lengths_of(update * episodes, episodes)
 
     def measured_tokens(self, updates: int, episodes: int) -> int:
-        """Real tokens of the updates after the warm-up, those of prompts included."""
-        responses = sum(self.lengths_of(episodes, updates * episodes))
+        """Real tokens of the first updates, those of prompts included."""
+        responses = sum(self.lengths_of(0, updates * episodes))
         return responses + updates * episodes * PROMPT_TOKENS
 
 

@@ -128,14 +128,12 @@ def quiet_arguments(scratch: str) -> dict[str, Any]:
 def print_answer(
     clock: UpdateClock, workload: Workload, episodes: int, rss_before_mb: float, extra: dict[str, Any]
 ) -> None:
-    """Print the worker's answer; the first update was the warm-up."""
-    seconds = clock.seconds[1:]
+    """Print the worker's answer."""
     answer = {
-        "seconds": seconds,
-        "processor_seconds": clock.processor_seconds[1:],
-        "warmup_seconds": clock.seconds[0],
+        "seconds": clock.seconds,
+        "processor_seconds": clock.processor_seconds,
         "episodes_per_update": episodes,
-        "tokens": workload.measured_tokens(len(seconds), episodes),
+        "tokens": workload.measured_tokens(len(clock.seconds), episodes),
         "peak_rss_mb": peak_rss_mb(),
         "rss_before_mb": rss_before_mb,
         "metrics": max(clock.logged, key=len),

@@ -25,12 +25,12 @@ from benchmarks.trl_parts import (
 
 
 def ppo_config(options: argparse.Namespace, workload: Workload, scratch: str) -> Any:
-    """TRL's settings for one warm-up update and the measured ones."""
+    """TRL's settings for the measured updates."""
     from trl.experimental.ppo import PPOConfig  # type: ignore[import-not-found,unused-ignore]
 
     return PPOConfig(
         **quiet_arguments(scratch),
-        total_episodes=options.episodes * (options.updates + 1),
+        total_episodes=options.episodes * options.updates,
         per_device_train_batch_size=options.micro_batch,
         gradient_accumulation_steps=options.episodes // options.micro_batch,
         local_rollout_forward_batch_size=options.rollout_batch or options.episodes,
@@ -67,7 +67,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workload", type=Path, required=True)
     parser.add_argument("--episodes", type=int, default=32, help="answers in an update")
     parser.add_argument("--samples", type=int, default=1, help="answers to each prompt")
-    parser.add_argument("--updates", type=int, default=2, help="measured updates, after one to warm up")
+    parser.add_argument("--updates", type=int, default=1, help="measured updates")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--value", choices=("full", "lora"), default="lora")
     parser.add_argument("--micro-batch", type=int, default=8, help="rows of one forward and backward pass")

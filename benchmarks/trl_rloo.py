@@ -25,7 +25,7 @@ from benchmarks.trl_parts import (
 
 
 def rloo_config(options: argparse.Namespace, workload: Workload, scratch: str) -> Any:
-    """TRL's settings for one warm-up update and the measured ones.
+    """TRL's settings for the measured updates.
 
     An update is one rollout and as many optimiser steps on it as PPO has epochs.
     """
@@ -33,7 +33,7 @@ def rloo_config(options: argparse.Namespace, workload: Workload, scratch: str) -
 
     return RLOOConfig(
         **quiet_arguments(scratch),
-        max_steps=workload.epochs * (options.updates + 1),
+        max_steps=workload.epochs * options.updates,
         per_device_train_batch_size=options.micro_batch,
         gradient_accumulation_steps=options.episodes // options.micro_batch,
         num_generations=options.samples,
@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workload", type=Path, required=True)
     parser.add_argument("--episodes", type=int, default=32, help="answers in an update")
     parser.add_argument("--samples", type=int, default=4, help="answers to each prompt")
-    parser.add_argument("--updates", type=int, default=2, help="measured updates, after one to warm up")
+    parser.add_argument("--updates", type=int, default=1, help="measured updates")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--micro-batch", type=int, default=4, help="rows of one forward and backward pass")
     return parser.parse_args()

@@ -41,9 +41,10 @@ def written_out_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     batch, heads, length, size = query.shape
     shared = key.shape[1]
-    scores = query.reshape(batch, shared, -1, size) @ key.transpose(-1, -2)
-    scores = scores.view(batch, heads, length, length).float() * options["scaling"]
-    weights = scores.masked_fill(~attention_mask, -torch.inf).softmax(-1).to(value.dtype)
+    query = (query * options["scaling"]).reshape(batch, shared, -1, size)
+    scores = (query @ key.transpose(-1, -2)).view(batch, heads, length, length)
+    bias = torch.zeros(attention_mask.shape).masked_fill_(~attention_mask, -torch.inf)
+    weights = (scores + bias).softmax(-1).to(value.dtype)
     mixed = weights.view(batch, shared, -1, length) @ value
     return mixed.view(batch, heads, length, size).transpose(1, 2).contiguous(), None
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from torch.utils.hooks import RemovableHandle
 
 from configs.schema_ppo import PPOConfig
 from tasks.ml.attention import WRITTEN_OUT
@@ -52,6 +53,7 @@ class Policy(torch.nn.Module):
             freeze_bottom(language_model, config.frozen_layers)
         self.scored = ScoredModel(language_model)
         self._lower: dict[str, torch.Tensor] = {}
+        self._hooks: list[RemovableHandle] = []
         if is_bf16(config.precision):
             self._split()
 
@@ -146,6 +148,11 @@ class Policy(torch.nn.Module):
             upper = weight.data.bfloat16()
             self._lower[name] = (weight.data - upper).bfloat16()
             weight.data = upper
+            layer.cast_input_dtype_enabled = False  # to fp32, from where autocast would lead it back
+        for layer in self.language_model.model.layers:
+            # Once here, where autocast would do it for each of the products that read it.
+            for norm in (layer.input_layernorm, layer.post_attention_layernorm):
+                self._hooks.append(norm.register_forward_hook(lambda *io: io[2].bfloat16()))
 
     def _whole(self, name: str, layer: LoraLayer) -> torch.Tensor:
         """An adapted weight in fp32."""
@@ -180,6 +187,8 @@ class Policy(torch.nn.Module):
         """The aligned language model, adapter merged into its weights; the policy is of no use afterwards."""
         model = self.language_model
         if self._peft:
+            for hook in self._hooks:
+                hook.remove()
             for name, layer in self._adapted():
                 layer.get_base_layer().weight.data = self._whole(name, layer)
             model = self._peft[0].merge_and_unload(adapter_names=[_POLICY])

@@ -75,12 +75,10 @@ def choose(logits: torch.Tensor, uniform: torch.Tensor, sampling: Sampling) -> C
         sampling: How.
     """
     if sampling.temperature == 0:
-        tempered, tokens = logits, logits.argmax(-1)
-    elif sampling.temperature == 1:
-        tempered = logits
-    else:
-        tempered = logits / sampling.temperature
-    shifted = tempered - tempered.amax(-1, keepdim=True)
+        tokens = logits.argmax(-1)
+    elif sampling.temperature != 1:
+        logits = logits / sampling.temperature
+    shifted = logits - logits.amax(-1, keepdim=True)
     mass = shifted.exp()
     total = mass.sum(-1)
     if sampling.temperature > 0:

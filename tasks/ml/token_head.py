@@ -69,16 +69,17 @@ class _TokenHead(torch.autograd.Function):
         log_probs, entropies = hidden.new_empty(2, count, dtype=torch.float32)
         slopes = [torch.empty_like(hidden) for _ in range(wanted)]
         for tile in _tiles(count, len(weight)):
-            log_p, mass = _distribution(hidden[tile], weight, temperature)
-            log_probs[tile] = log_p.gather(1, target[tile, None]).squeeze(1)
-            entropies[tile] = -torch.linalg.vecdot(mass, log_p)
+            shifted, mass, total = _masses(hidden[tile], weight, temperature)
+            log_probs[tile] = shifted.gather(1, target[tile, None]).squeeze(1) - total.log()
+            entropies[tile] = total.log() - torch.linalg.vecdot(mass, shifted) / total
+            scale = temperature * total[:, None]
             if wanted > 1:
                 # d entropy / dz_v = -p_v (log p_v + entropy)
-                tilt = mass * (log_p + entropies[tile, None])
-                slopes[1][tile] = tilt.to(weight.dtype) @ weight / -temperature
+                tilt = mass * (shifted + (entropies[tile] - total.log())[:, None])
+                slopes[1][tile] = -(tilt.to(weight.dtype) @ weight) / scale
             if wanted:
-                mean = mass.to(weight.dtype) @ weight
-                slopes[0][tile] = (weight[target[tile]] - mean) / temperature
+                mean = (mass.to(weight.dtype) @ weight) / scale
+                slopes[0][tile] = weight[target[tile]] / temperature - mean
         ctx.temperature = temperature
         ctx.save_for_backward(hidden, weight, target, entropies, *slopes)
         if not entropy_gradient:
@@ -95,9 +96,10 @@ class _TokenHead(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             of_weight = torch.zeros(weight.shape)
             for tile in _tiles(len(hidden), len(weight)):
-                log_p, mass = _distribution(hidden[tile], weight, ctx.temperature)
+                shifted, mass, total = _masses(hidden[tile], weight, ctx.temperature)
                 of_log_prob, of_entropy = (gradient[tile, None] for gradient in gradients)
-                of_logits = -mass * (of_log_prob + of_entropy * (log_p + entropies[tile, None]))
+                surplus = shifted + (entropies[tile] - total.log())[:, None]
+                of_logits = -mass / total[:, None] * (of_log_prob + of_entropy * surplus)
                 of_logits.scatter_add_(1, target[tile, None], of_log_prob)
                 of_weight += of_logits.to(hidden.dtype).T @ hidden[tile]
             of_weight = (of_weight / ctx.temperature).to(weight.dtype)
@@ -109,12 +111,13 @@ def _tiles(count: int, vocabulary: int) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, count, rows)]
 
 
-def _distribution(
+def _masses(
     hidden: torch.Tensor, weight: torch.Tensor, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities and probabilities of a tile, in fp32. Shapes [t, V]."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of a tile: z less its largest, e to the power of that, and its sum. Shapes [t, V], [t, V], [t]; fp32."""
     logits = (hidden @ weight.T).float()
     if temperature != 1:
         logits /= temperature
-    log_p = logits.sub_(logits.logsumexp(-1, keepdim=True))
-    return log_p, log_p.exp()
+    logits -= logits.amax(-1, keepdim=True)
+    mass = logits.exp()
+    return logits, mass, mass.sum(-1)
