@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,11 @@ class Worker:
         """What is run."""
         module = ["-m", self.module] if self.module else []
         return [self.python or sys.executable, *module, *self.arguments]
+
+
+def command_arguments(values: Mapping[str, object]) -> tuple[str, ...]:
+    """Options and their values as a command line."""
+    return tuple(str(part) for pair in values.items() for part in pair)
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,19 @@ def run_alternating(
             answers[name].append(run_worker(workers[name]))
         longest = max(longest, time.monotonic() - begun)
     return answers
+
+
+def faster_precision(peaks: Mapping[str, float], trial: Callable[[str], Worker]) -> str:
+    """The precision in which a system takes less time; without a trial where there is but one.
+
+    Args:
+        peaks: What `benchmarks.probe` found worth trying.
+        trial: Makes a worker that answers with `seconds`, a number or a list that begins with one.
+    """
+    if len(peaks) == 1:
+        return next(iter(peaks))
+    seconds = {precision: run_worker(trial(precision))["seconds"] for precision in peaks}
+    return min(seconds, key=lambda precision: seconds[precision])
 
 
 def pair_ratios(ours: Sequence[float], baseline: Sequence[float]) -> list[float]:

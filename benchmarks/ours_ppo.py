@@ -19,7 +19,7 @@ from tasks.ml.precision import frozen_copy
 from tasks.ml.rollout import Judges, Question
 from tasks.ml.train_ppo import PPOTrainer
 from tasks.ml.trainer import Watch
-from tasks.shared.hardware import has_fast_bf16, keep_freed_memory
+from tasks.shared.hardware import faster_precision, keep_freed_memory
 
 NO_LIMIT = 1e9
 PASS_TOKENS = 512
@@ -35,7 +35,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     options = parser.parse_args()
     if options.precision == "auto":
-        options.precision = "bf16" if has_fast_bf16() else "fp32"
+        options.precision = faster_precision(options.workload / "precision.json")
     return options
 
 

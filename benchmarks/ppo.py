@@ -21,6 +21,8 @@ from typing import Any
 from benchmarks.harness import (
     BenchmarkError,
     Worker,
+    command_arguments,
+    faster_precision,
     median_interval,
     note,
     pair_ratios,
@@ -85,7 +87,7 @@ def trl_worker(kind: str, folder: Path, precision: str, episodes: int, updates: 
     if kind == "rloo":
         arguments["--samples"] = SAMPLES
     python = str(python_with_trl()) if kind == "ppo" else ""
-    return Worker(f"trl {kind}", f"benchmarks.trl_{kind}", _flat(arguments), python)
+    return Worker(f"trl {kind}", f"benchmarks.trl_{kind}", command_arguments(arguments), python)
 
 
 def our_worker(folder: Path, samples: int, episodes: int, updates: int) -> Worker:
@@ -97,16 +99,7 @@ def our_worker(folder: Path, samples: int, episodes: int, updates: int) -> Worke
         "--updates": updates,
         "--precision": "auto",
     }
-    return Worker(f"ours k={samples}", "benchmarks.ours_ppo", _flat(arguments))
-
-
-def faster_precision(folder: Path) -> str:
-    """The dtype in which one small update of TRL's PPO takes less time."""
-    seconds = {
-        precision: sum(run_worker(trl_worker("ppo", folder, precision, TRIAL_EPISODES, 1))["seconds"])
-        for precision in ("fp32", "bf16")
-    }
-    return min(seconds, key=lambda precision: seconds[precision])
+    return Worker(f"ours k={samples}", "benchmarks.ours_ppo", command_arguments(arguments))
 
 
 def compare(name: str, ours: Answers, theirs: Answers, peaks: Mapping[str, float]) -> dict[str, Any]:
@@ -163,7 +156,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     note("preparing")
     folder = Path(run_worker(Worker("workload", "benchmarks.ppo_workload"))["folder"])
     peaks = run_worker(Worker("matrix speed", "benchmarks.probe"))
-    precision = max(peaks, key=lambda name: peaks[name]) if options.quick else faster_precision(folder)
+    if options.quick:
+        precision = max(peaks, key=lambda name: peaks[name])
+    else:
+        precision = faster_precision(peaks, lambda name: trl_worker("ppo", folder, name, TRIAL_EPISODES, 1))
     size = (options.episodes, options.updates)
     workers = [
         our_worker(folder, 1, *size),
@@ -183,10 +179,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": time.monotonic() - started,
         "runs": answers,
     }
-
-
-def _flat(arguments: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(str(part) for pair in arguments.items() for part in pair)
 
 
 def _totals(answers: Answers, key: str = "seconds") -> list[float]:

@@ -6,6 +6,8 @@ import time
 
 import torch
 
+from tasks.shared.hardware import has_bf16_instructions
+
 SIZE = 2048
 REPEATS = 5
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -29,9 +31,10 @@ def matmul_peak(dtype: torch.dtype) -> float:
 
 
 def main() -> None:
-    """Print the matrix speed of this machine, by precision."""
+    """Print the matrix speed of this machine in each precision that it is worth trying."""
     torch.manual_seed(0)
-    print(json.dumps({name: matmul_peak(dtype) for name, dtype in DTYPES.items()}))
+    names = DTYPES if has_bf16_instructions() else ("fp32",)
+    print(json.dumps({name: matmul_peak(DTYPES[name]) for name in names}))
 
 
 if __name__ == "__main__":

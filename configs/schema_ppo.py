@@ -8,7 +8,7 @@ from configs.section import Count, LearningRate, Precision, Section, Share
 
 
 class GuardConfig(Section):
-    """When a PPO run is stopped because it goes wrong; each limit is relative to the first rollout."""
+    """When a PPO run is stopped because it goes wrong; limits are relative to its first rollout."""
 
     patience: Count = Field(description="rollouts in a row beyond a limit before the alarm is raised")
     entropy_floor: float = Field(
@@ -22,8 +22,8 @@ class GuardConfig(Section):
     )
     gold_drop: float = Field(
         ge=0,
-        description="alarm when gold falls by more standard errors while the reward rises; "
-        "only where gold is known",
+        description="alarm when gold falls by more standard errors below its best while the reward rises "
+        "above what it was then; only where gold is known",
     )
 
 

@@ -10,13 +10,14 @@ from typing import Any
 from rich.console import Console
 
 from configs.schema import PlatformConfig, RunConfig
+from configs.section import Precision
 from flows.graph import walk
 from flows.results import StageOutcome, save_latest
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes
 from tasks.shared.env import Env, export, laptop_settings, server_environment
 from tasks.shared.errors import DataError, Problem, RetortError, ServiceError
-from tasks.shared.hardware import has_fast_bf16
+from tasks.shared.hardware import faster_precision
 from tasks.shared.run_prefect import start_prefect
 from tasks.shared.services import Services, client_settings, find_services
 from tasks.shared.source_digest import source_digest
@@ -40,7 +41,7 @@ def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console:
         console: Where progress is shown.
     """
     started = time.monotonic()
-    config = resolve(config)
+    config = resolve(config, faster_precision(env.home / "cache" / "precision.json"))
     services = find_services(env.home) if platform.services else None
     if platform.services and services is None:
         raise ServiceError(
@@ -63,13 +64,12 @@ def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console:
     return save_latest(place, refs["report"], outcomes, time.monotonic() - started)
 
 
-def resolve(config: RunConfig) -> RunConfig:
+def resolve(config: RunConfig, precision: Precision) -> RunConfig:
     """Decide what the configuration leaves to this machine, so that the keys say what is computed."""
-    chosen = "bf16" if has_fast_bf16() else "fp32"
 
     def decided(tree: Any) -> Any:
         if isinstance(tree, dict):
-            return {k: chosen if k == "precision" and v == "auto" else decided(v) for k, v in tree.items()}
+            return {k: precision if k == "precision" and v == "auto" else decided(v) for k, v in tree.items()}
         return tree
 
     return RunConfig.model_validate(decided(config.model_dump()))

@@ -1,8 +1,8 @@
 """Attention for training on short rows, written out.
 
-On processors the fused kernel's backward pass is slow for rows of a few hundred tokens: forward and backward over
-6 rows of 84 take 13 ms there and 4 ms here (9 heads, 3 of keys, bf16). Keys and values are not repeated for the
-heads that share them. Long rows, and passes without gradients, go to the fused kernel.
+On processors the fused kernel's backward pass is slow for rows of a few hundred tokens: forward and backward
+over 6 rows of 84 take 13 ms there and 4 ms here (9 heads, 3 of keys, bf16). Keys and values are not repeated
+for the heads that share them. Long rows, and passes without gradients, go to the fused kernel.
 """
 
 from typing import Any

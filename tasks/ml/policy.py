@@ -140,11 +140,11 @@ class Policy(torch.nn.Module):
     def _split(self) -> None:
         """Store each adapted weight as the sum of two bf16 numbers.
 
-        The upper one is what autocast would make of it at every pass. Both together hold 16 bits of the 24 in an
-        fp32 number: half a unit in the last of them is a relative error of 2^-17.
+        The upper one is what autocast would make of it at every pass. Both together hold 16 bits of the 24 in
+        an fp32 number: half a unit in the last of them is a relative error of 2^-17.
         """
         for name, layer in self._adapted():
-            weight = layer.get_base_layer().weight
+            weight = _base_weight(layer)
             upper = weight.data.bfloat16()
             self._lower[name] = (weight.data - upper).bfloat16()
             weight.data = upper
@@ -156,7 +156,7 @@ class Policy(torch.nn.Module):
 
     def _whole(self, name: str, layer: LoraLayer) -> torch.Tensor:
         """An adapted weight in fp32."""
-        weight: torch.Tensor = layer.get_base_layer().weight.data.float()
+        weight = _base_weight(layer).data.float()
         return weight + self._lower[name] if name in self._lower else weight
 
     def _use(self, adapter: str) -> None:
@@ -190,10 +190,17 @@ class Policy(torch.nn.Module):
             for hook in self._hooks:
                 hook.remove()
             for name, layer in self._adapted():
-                layer.get_base_layer().weight.data = self._whole(name, layer)
+                _base_weight(layer).data = self._whole(name, layer)
             model = self._peft[0].merge_and_unload(adapter_names=[_POLICY])
         model.set_attn_implementation(self._attention)
         return model
+
+
+def _base_weight(layer: LoraLayer) -> torch.Tensor:
+    """The matrix that an adapter is added to."""
+    base = layer.get_base_layer()
+    assert isinstance(base, torch.nn.Linear)
+    return base.weight
 
 
 def _linear_names(language_model: Any, frozen_layers: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Notice when a PPO run goes wrong: what it optimises still looks fine while the answers do not.
 
-Every limit is relative to the first rollout, which the unchanged policy made. One bad rollout may be chance;
-`patience` bad ones in a row are an alarm.
+Limits are relative to the first rollout, which the unchanged policy made; that of gold, to the rollout that
+gold liked best. One bad rollout may be chance; `patience` bad ones in a row are an alarm.
 """
 
 import math
@@ -23,6 +23,7 @@ class Guard:
     def __init__(self, config: GuardConfig) -> None:
         self.config = config
         self.first: dict[str, float] = {}
+        self.best: dict[str, float] = {}
         self.beyond: dict[str, int] = {}
 
     def observe(self, points: Mapping[str, float]) -> str | None:
@@ -39,6 +40,8 @@ class Guard:
             return broken
         if not self.first:
             self.first = dict(points)
+        if points.get("objective/gold", -math.inf) >= self.best.get("objective/gold", -math.inf):
+            self.best = dict(points)
         complaints = {
             "entropy": self._entropy(points),
             "length": self._length(points),
@@ -51,11 +54,12 @@ class Guard:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, as JSON."""
-        return {"first": self.first, "beyond": self.beyond}
+        return {"first": self.first, "best": self.best, "beyond": self.beyond}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken."""
-        self.first, self.beyond = dict(state["first"]), dict(state["beyond"])
+        self.first, self.best = dict(state["first"]), dict(state["best"])
+        self.beyond = dict(state["beyond"])
 
     def _entropy(self, points: Mapping[str, float]) -> str | None:
         now, first = points["objective/entropy"], self.first["objective/entropy"]
@@ -76,16 +80,20 @@ class Guard:
         return f"answers repeat themselves: {now:.0%} of their {_NGRAM}-grams, at first {first:.0%}"
 
     def _gold(self, points: Mapping[str, float]) -> str | None:
-        """Gold fell by more than chance explains, while the reward that stands for it rose."""
-        if "objective/gold" not in points or points["objective/scores"] <= self.first["objective/scores"]:
+        """Gold fell by more than chance explains, while the reward that stands for it rose.
+
+        The best of many rollouts was lucky too. Four standard errors below it, twice in a row, come about by
+        chance in 1 of 1,000 runs of 100 rollouts (simulated, gold and reward independent and level).
+        """
+        if "objective/gold" not in points or points["objective/scores"] <= self.best["objective/scores"]:
             return None
-        now, first = points["objective/gold"], self.first["objective/gold"]
-        error = math.hypot(points["objective/gold_error"], self.first["objective/gold_error"])
-        if first - now <= self.config.gold_drop * error:
+        now, best = points["objective/gold"], self.best["objective/gold"]
+        error = math.hypot(points["objective/gold_error"], self.best["objective/gold_error"])
+        if best - now <= self.config.gold_drop * error:
             return None
-        gain = points["objective/scores"] - self.first["objective/scores"]
+        gain = points["objective/scores"] - self.best["objective/scores"]
         return (
-            f"the reward rose by {gain:.2f} while gold fell from {first:.2f} to {now:.2f}: it is being hacked"
+            f"the reward rose by {gain:.2f} while gold fell from {best:.2f} to {now:.2f}: it is being hacked"
         )
 
 

@@ -1,8 +1,7 @@
 """Log-probability and entropy of given tokens without ever holding the logits of all of them.
 
 A language-model head of V tokens makes V numbers of each hidden state, of which a policy gradient needs
-two. Here
-they are made for a tile of states at a time that stays in the processor's cache:
+two. Here they are made for a tile of states at a time that stays in the processor's cache:
 
     z = h W^T / temperature        lse = log sum_v exp z_v        p = exp(z - lse)
     log p_y = z_y - lse            entropy = lse - sum_v p_v z_v
@@ -18,7 +17,7 @@ import torch
 
 from tasks.ml.batching import round_up
 
-# fp32 logits of a tile, 32 MB: smaller tiles cost more in products of few rows than they save in memory traffic.
+# fp32 logits of a tile, 32 MB: smaller ones cost more in products of few rows than they save in traffic.
 _TILE_NUMBERS = 8 << 20
 
 
@@ -114,7 +113,7 @@ def _tiles(count: int, vocabulary: int) -> list[slice]:
 def _masses(
     hidden: torch.Tensor, weight: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of a tile: z less its largest, e to the power of that, and its sum. Shapes [t, V], [t, V], [t]; fp32."""
+    """Of a tile: z less its largest, e to the power of that, its sum. Shapes [t, V], [t, V], [t]; fp32."""
     logits = (hidden @ weight.T).float()
     if temperature != 1:
         logits /= temperature

@@ -17,15 +17,16 @@ PAD, STOP, BOS = 0, 1, 2
 VOCABULARY = 40
 
 
-class LikesToken:
-    """A reward model's interface whose reward is a program: how often one token was seen."""
+class PaysTokens:
+    """A reward model's interface whose reward is a program: the sum of what the tokens seen are worth."""
 
-    def __init__(self, language_model: LlamaForCausalLM, token: int) -> None:
-        self.language_model, self.token = language_model, token
+    def __init__(self, language_model: LlamaForCausalLM, worth: Mapping[int, float]) -> None:
+        self.language_model = language_model
+        self.worth = torch.tensor([worth.get(token, 0.0) for token in range(VOCABULARY)])
 
     def hidden_states(self, batch: Any) -> torch.Tensor:
-        hits = (batch.input_ids == self.token).float().unsqueeze(-1)
-        return (batch.mask.squeeze(1).float() @ hits).flatten(0, 1)
+        paid = self.worth[batch.input_ids].unsqueeze(-1)
+        return (batch.mask.squeeze(1).float() @ paid).flatten(0, 1)
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
         return hidden.squeeze(-1)
@@ -109,8 +110,8 @@ def make_llama() -> Callable[..., LlamaForCausalLM]:
 
 
 @pytest.fixture(scope="session")
-def likes_token() -> type[LikesToken]:
-    return LikesToken
+def pays_tokens() -> type[PaysTokens]:
+    return PaysTokens
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """One small PPO run as a program of its own, for tests that kill it or start it twice.
 
-Arguments as JSON: `folder` for checkpoints, `die_at`: optimiser step of this process at which it kills itself
-(null: never), `workers`: whether it is one of several processes. Writes `outcome.json` and `weights.safetensors`.
+Arguments as JSON: `folder` for checkpoints, `die_at`: optimiser step of this process at which it kills
+itself (null: never), `workers`: whether it is one of several processes. Writes `outcome.json` and
+`weights.safetensors`.
 """
 
 import json
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
-from conftest import LikesToken, build_llama
+from conftest import PaysTokens, build_llama
 from safetensors.torch import save_file
 
 from configs.load import load_run_config
@@ -46,7 +47,7 @@ def main(folder: Path, die_at: int | None, workers: bool) -> None:
     checkpoints = StoreCheckpoints(LocalStore(folder / "store"), "ppo/" + "0" * 64, folder)
     points: list[dict[str, float]] = []
     watch = Watch(log=lambda metrics, step: points.append(metrics), checkpoints=checkpoints)
-    judges = Judges(LikesToken(build_llama(), 31), mean=0.0, deviation=1.0)
+    judges = Judges(PaysTokens(build_llama(), {31: 1.0}), mean=0.0, deviation=1.0)
     policy = Policy(build_llama(seed=10), config, 3, build_llama(seed=10))
     trainer = PPOTrainer(policy, judges, config, 3, watch, Distributed() if workers else Alone())
     if die_at is not None:

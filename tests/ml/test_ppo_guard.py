@@ -58,6 +58,17 @@ def test_within_the_limits_there_is_no_alarm(change: dict[str, float]) -> None:
     assert [guard.observe(points) for points in (FINE, {**FINE, **change}, {**FINE, **change})] == [None] * 3
 
 
+def test_gold_is_compared_with_its_best() -> None:
+    guard = Guard(LIMITS)
+    better = {**FINE, "objective/gold": 1.5, "objective/scores": 0.5}
+    # Still well above the first rollout's 1.0, but 0.2 below the best, of which 0.15 could be chance.
+    worse = {**FINE, **WORSE, "objective/gold": 1.3, "objective/scores": 0.9}
+    assert [guard.observe(points) for points in (FINE, better, worse)] == [None] * 3
+    assert guard.observe(worse) == (
+        "the reward rose by 0.40 while gold fell from 1.50 to 1.30: it is being hacked"
+    )
+
+
 def test_where_gold_is_unknown_the_rest_is_still_watched() -> None:
     unknown = {name: value for name, value in FINE.items() if "gold" not in name}
     guard = Guard(LIMITS.model_copy(update={"patience": 1}))
@@ -71,8 +82,9 @@ def test_numbers_that_are_not_finite_are_an_alarm_at_once() -> None:
     assert not_finite({"a": 1.0, "b": float("inf"), "c": float("-inf")}) == "`b` is inf, `c` is -inf"
 
 
-def test_a_restored_guard_counts_on() -> None:
-    first, bad = Guard(LIMITS), {**FINE, "objective/length": 50.0}
+@pytest.mark.parametrize("change", [{"objective/length": 50.0}, {**WORSE, "objective/gold": 0.5}])
+def test_a_restored_guard_counts_on(change: dict[str, float]) -> None:
+    first, bad = Guard(LIMITS), {**FINE, **change}
     first.observe(FINE)
     first.observe(bad)
     second = Guard(LIMITS)

@@ -1,4 +1,4 @@
-"""PPO as processes: killed again and again it ends with the same bits; two that share the work end the same."""
+"""PPO as processes: killed again and again, or two that share the work, it ends as one undisturbed does."""
 
 import json
 import os

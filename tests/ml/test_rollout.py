@@ -27,10 +27,10 @@ def settings(config):
 
 
 @pytest.fixture
-def setting(make_llama, likes_token, settings):
+def setting(make_llama, pays_tokens, settings):
     policy = Policy(make_llama(seed=10), settings, seed=0, reference=make_llama(seed=4))
     torch.nn.init.normal_(policy.scored.head.weight, generator=torch.Generator().manual_seed(0))
-    return policy, Judges(likes_token(make_llama(), 12), mean=0.5, deviation=2.0), make_llama(seed=4)
+    return policy, Judges(pays_tokens(make_llama(), {12: 1.0}), mean=0.5, deviation=2.0), make_llama(seed=4)
 
 
 def tempered(model, prompt: list[int], response: list[int], temperature: float) -> list[float]:

@@ -36,9 +36,9 @@ def settings(config):
 
 
 @pytest.fixture
-def make_trainer(make_llama, likes_token):
+def make_trainer(make_llama, pays_tokens):
     def make(settings, watch: Watch | None = None, gold=None) -> PPOTrainer:
-        judges = Judges(likes_token(make_llama(), LIKED), mean=0.0, deviation=1.0, gold=gold)
+        judges = Judges(pays_tokens(make_llama(), {LIKED: 1.0}), mean=0.0, deviation=1.0, gold=gold)
         reference = None if settings.adapter_rank else make_llama()
         policy = Policy(make_llama(), settings, SEED, reference)
         return PPOTrainer(policy, judges, settings, SEED, watch or Watch())

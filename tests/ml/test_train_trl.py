@@ -22,20 +22,6 @@ QUESTIONS = [Question((5, 6, 7, second), "a") for second in range(14, 26)]
 QUESTIONS += [Question((8, 9, *range(10, last)), "b") for last in range(11, 15)]
 
 
-class LikesToken:
-    """A reward model's interface whose reward is how often one token was seen."""
-
-    def __init__(self, language_model) -> None:
-        self.language_model = language_model
-
-    def hidden_states(self, batch) -> torch.Tensor:
-        hits = (batch.input_ids == LIKED).float().unsqueeze(-1)
-        return (batch.mask.squeeze(1).float() @ hits).flatten(0, 1)
-
-    def scores(self, hidden: torch.Tensor) -> torch.Tensor:
-        return hidden.squeeze(-1)
-
-
 class CountingBar:
     def __init__(self) -> None:
         self.steps, self.notes = 0, []
@@ -79,13 +65,13 @@ def settings(config):
 
 
 @pytest.fixture
-def run(make_llama, tokenizer, settings, tmp_path):
+def run(make_llama, pays_tokens, tokenizer, settings, tmp_path):
     """Train a model by the settings with some changes; returns it and its figures."""
 
     def train(watch: Watch | None = None, seed: int = SEED, gold=None, **changes):
         model, folder = make_llama(), tmp_path / "scratch"
         folder.mkdir(exist_ok=True)
-        judges = Judges(LikesToken(model), mean=0.0, deviation=1.0, gold=gold)
+        judges = Judges(pays_tokens(model, {LIKED: 1.0}), mean=0.0, deviation=1.0, gold=gold)
         changed = settings.model_copy(update=changes)
         figures = train_with_trl(model, tokenizer, judges, QUESTIONS, changed, seed, watch or Watch(), folder)
         assert list(folder.iterdir()) == []

@@ -1,0 +1,121 @@
+"""How fast the decode engine answers beside the library's own `generate`, on two processor cores.
+
+Both sample the same number of tokens for the same prompts (`ppo_workload`) from the same weights, 32 answers
+side by side. `generate` gets them in batches, each of which waits for its longest answer, as a user of it
+would; it runs in the dtype that a trial finds faster. The engine writes down log-probabilities and entropies
+beside the tokens, `generate` does not. In the first comparison there are just 32 answers to give; in the
+second there are 128, so that a free slot can be filled again. The last line on stdout is the result, one JSON
+object.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import (
+    Worker,
+    command_arguments,
+    faster_precision,
+    median_interval,
+    note,
+    pair_ratios,
+    print_result,
+    processor_times,
+    run_alternating,
+    run_worker,
+    steal_share,
+)
+
+Answers = Sequence[Mapping[str, Any]]
+
+ROWS = 32
+SIZES = (ROWS, 4 * ROWS)
+OURS, THEIRS = "engine", "generate"
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one pair, one turn each: does it run at all?")
+    parser.add_argument("--pairs", type=int, default=5, help="processes of each system")
+    parser.add_argument("--turns", type=int, default=3, help="measured turns of a process; one more warms up")
+    parser.add_argument("--minutes", type=float, default=9, help="no round begins that would end later")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.pairs, options.turns = 1, 1
+    if min(options.pairs, options.turns) < 1:
+        parser.error("`--pairs` and `--turns`: expected 1 or more")
+    return options
+
+
+def worker(system: str, folder: Path, precision: str, answers: int, turns: int) -> Worker:
+    """One system with its answers to give."""
+    arguments = {
+        "--workload": folder,
+        "--precision": precision,
+        "--answers": answers,
+        "--rows": ROWS,
+        "--turns": turns,
+    }
+    return Worker(f"{system} {answers}", f"benchmarks.decode_{system}", command_arguments(arguments))
+
+
+def compare(answers: int, ours: Answers, theirs: Answers, peaks: Mapping[str, float]) -> dict[str, Any]:
+    """One entry of `results`; for its keys see `benchmarks.ppo.compare`."""
+    own, other = ([answer["seconds"] for answer in side] for side in (ours, theirs))
+    interval = median_interval(pair_ratios(own, other))
+    memory = [max(answer["peak_rss_mb"] for answer in side) for side in (ours, theirs)]
+    speeds = [
+        sum(answer["tokens"] for answer in side) / sum(seconds)
+        for side, seconds in ((ours, own), (theirs, other))
+    ]
+    operations = sum(answer["useful_flops"] for answer in ours)
+    return {
+        "baseline": f"transformers generate, {ROWS} rows, {answers} answers",
+        "ratio": interval.median,
+        "ratio_low": interval.low,
+        "ratio_high": interval.high,
+        "memory_ratio": memory[0] / memory[1],
+        "roofline_fraction": operations / (sum(own) * peaks[ours[0]["precision"]] * 1e9),
+        "tokens_per_second": speeds[0],
+        "baseline_tokens_per_second": speeds[1],
+        "precision": ours[0]["precision"],
+        "baseline_precision": theirs[0]["precision"],
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Prepare, run both systems in turn and compare them."""
+    started, ticks = time.monotonic(), processor_times()
+    note("preparing")
+    folder = Path(run_worker(Worker("workload", "benchmarks.ppo_workload"))["folder"])
+    peaks = run_worker(Worker("matrix speed", "benchmarks.probe"))
+    precisions = {
+        system: faster_precision(peaks, lambda name, system=system: worker(system, folder, name, ROWS, 1))
+        for system in (OURS, THEIRS)
+    }
+    workers = {
+        f"{system} {answers}": worker(system, folder, precisions[system], answers, options.turns)
+        for answers in SIZES
+        for system in (OURS, THEIRS)
+    }
+    left = options.minutes * 60 - (time.monotonic() - started)
+    runs = run_alternating(workers, options.pairs, left)
+    return {
+        "suite": "decode",
+        "results": [
+            compare(answers, runs[f"{OURS} {answers}"], runs[f"{THEIRS} {answers}"], peaks)
+            for answers in SIZES
+        ],
+        "pairs": len(runs[f"{OURS} {ROWS}"]),
+        "peak_gflops": peaks,
+        "steal_share": steal_share(ticks, processor_times()),
+        "seconds": time.monotonic() - started,
+        "runs": runs,
+    }
+
+
+if __name__ == "__main__":
+    print_result(measure, parse())
