@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 
 from configs.section import Precision
+from tasks.ml.few_rows import use_few_rows
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -19,14 +20,18 @@ def arithmetic(precision: Precision) -> AbstractContextManager[None]:
 def frozen_copy(model: Model, precision: Precision) -> Model:
     """A copy for inference with weights stored in the given precision, which spares a cast at every step.
 
+    Weights that are frozen already, and in that precision, are shared with the model rather than copied.
     Buffers, such as the frequencies of rotary positions, stay as they are.
     """
     dtype = torch.bfloat16 if is_bf16(precision) else torch.float32
     weights = {
-        id(parameter): torch.nn.Parameter(parameter.detach().to(dtype, copy=True), requires_grad=False)
+        id(parameter): torch.nn.Parameter(
+            parameter.detach().to(dtype, copy=parameter.requires_grad), requires_grad=False
+        )
         for parameter in model.parameters()
     }
-    return copy.deepcopy(model, weights).eval()
+    copied = copy.deepcopy(model, weights).eval()
+    return copied if is_bf16(precision) else use_few_rows(copied)
 
 
 def is_bf16(precision: Precision) -> bool:

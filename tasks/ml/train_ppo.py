@@ -68,6 +68,7 @@ class PPOTrainer:
         self.workers = workers or Alone()
         self.trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = adamw(self.trained, config.learning_rate, weight_decay=0.0)
+        self.optimizer.register_step_post_hook(lambda *_: policy.sync())
         self.controller = KLController(config.kl_coefficient, config.kl_target, config.kl_horizon)
         self.guard = Guard(config.guard)
         self.figures: dict[str, float] = {}
