@@ -19,7 +19,7 @@ from tasks.ml.prompts import Example
 from tasks.ml.sampling import Sampling, choose, noise
 
 # Tokens of one pass that reads prompts, and of one row of it: the mask of a row grows with its square.
-_PREFILL_TOKENS = 4096
+_PREFILL_TOKENS = 2048
 _ROW_TOKENS = 768
 _REFILL_SHARE = 4
 
@@ -209,7 +209,7 @@ class DecodeEngine:
     ) -> _Active:
         """Copy what was read into slots from `slot` on, root, prefix and tail one after another."""
         if self._slots is None:
-            self._slots = SlotCache(read, self.sampling.rows, tokens)
+            self._slots = SlotCache(read, min(self.sampling.rows, len(self._limits)), tokens)
         root = self._root.shape[4] if self._root is not None else 0
         lengths = []
         for row, group in enumerate(groups):
@@ -254,7 +254,7 @@ class DecodeEngine:
         """
         assert self._slots is not None
         count = len(tokens)
-        idle = min(round_up(count), self.sampling.rows) - count
+        idle = min(round_up(count), self._slots.count) - count
         tokens, places = (torch.nn.functional.pad(x, (0, idle)) for x in (tokens, places))
         hidden = self.model.model(
             input_ids=tokens[:, None],

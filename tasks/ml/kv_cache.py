@@ -45,12 +45,14 @@ class SlotCache:
     """Keys and values of up to N sequences of at most S tokens; the active ones fill the lowest slots.
 
     Attributes:
+        count: N.
         table: Shape [L, 2, N, KV, S, D]. What is beyond a sequence's length is stale but finite, and masked.
     """
 
     def __init__(self, like: torch.Tensor, slots: int, tokens: int) -> None:
         layers, two, _, heads, _, size = like.shape
         self.table = torch.zeros(layers, two, slots, heads, tokens, size, dtype=like.dtype)
+        self.count = slots
         self._rows = torch.arange(slots)
         self._positions = torch.zeros(0, dtype=torch.long)
         self._longest = 0
