@@ -22,7 +22,7 @@ from tasks.ml.trainer import Watch
 from tasks.shared.hardware import faster_precision, keep_freed_memory
 
 NO_LIMIT = 1e9
-PASS_TOKENS = 256
+PASS_TOKENS = 512
 
 
 def parse() -> argparse.Namespace:

@@ -8,7 +8,7 @@ A worker answers with the seconds (and processor seconds) of each measured updat
 in them, its peak resident memory, that before the first model was loaded, and its precision; ours adds the
 useful operations of each measured update. Update u has the answer lengths
 `Workload.update_lengths(u, episodes)`. There is no warm-up: of two updates the first took TRL 29.5 s and the
-second 29.8 s, and ours 17.6 and 18.6 s.
+second 29.8 s, and ours 17.6 and 18.6 s. Three rounds take some nine minutes.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ppo", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one pair of small updates: does it run at all?")
     parser.add_argument("--pairs", type=int, default=3, help="runs of each system")
-    parser.add_argument("--episodes", type=int, default=48, help="answers in an update")
+    parser.add_argument("--episodes", type=int, default=32, help="answers in an update")
     parser.add_argument("--updates", type=int, default=1, help="updates of a run")
     parser.add_argument("--minutes", type=float, default=10, help="no round begins that would end later")
     options = parser.parse_args(arguments)

@@ -1,5 +1,8 @@
 """PPO on a tiny model with a reward that is a program: it learns, it stops in time, it can be cut short."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -10,6 +13,7 @@ from tasks.ml.rollout import Judges, Question, collect, rollout_points
 from tasks.ml.train_ppo import POINTS, PPOTrainer, ppo_loss
 from tasks.ml.trainer import Watch
 
+METRICS = Path(__file__).parents[2] / "docs" / "metrics.md"
 LIKED, SEED = 31, 3
 QUESTIONS = [Question((5, 6, 7, second), "a") for second in range(14, 30)]
 
@@ -75,6 +79,8 @@ def test_the_reward_rises_and_the_last_weights_are_those_that_were_measured(make
     assert measured(trainer, 6)["objective/kl"] == figures["kl"]
     assert "loss/policy" in points[0][1]
     assert "loss/policy" not in points[-1][1]
+    explained = set(re.findall(r"`([a-z_/]+)`", METRICS.read_text(encoding="utf-8")))
+    assert set(points[0][1]) <= explained
 
 
 def test_beyond_the_kl_limit_it_gives_back_the_best_weights_within(make_trainer, settings) -> None:
