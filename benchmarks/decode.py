@@ -4,7 +4,7 @@ Both sample the same number of tokens for the same prompts (`ppo_workload`) from
 side by side. `generate` gets them in batches, each of which waits for its longest answer, as a user of it
 would; it runs in the dtype that a trial finds faster. The engine writes down log-probabilities and entropies
 beside the tokens, `generate` does not. In the first comparison there are just 32 answers to give; in the
-second there are 128, so that a free slot can be filled again. The last line on stdout is the result, one JSON
+second there are 96, so that a free slot can be filled again. The last line on stdout is the result, one JSON
 object.
 """
 
@@ -31,7 +31,7 @@ from benchmarks.harness import (
 Answers = Sequence[Mapping[str, Any]]
 
 ROWS = 32
-SIZES = (ROWS, 4 * ROWS)
+SIZES = (ROWS, 3 * ROWS)
 OURS, THEIRS = "engine", "generate"
 
 
@@ -39,8 +39,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one pair, one turn each: does it run at all?")
-    parser.add_argument("--pairs", type=int, default=5, help="processes of each system")
-    parser.add_argument("--turns", type=int, default=3, help="measured turns of a process; one more warms up")
+    parser.add_argument("--pairs", type=int, default=3, help="processes of each system")
+    parser.add_argument("--turns", type=int, default=2, help="measured turns of a process; one more warms up")
     parser.add_argument("--minutes", type=float, default=9, help="no round begins that would end later")
     options = parser.parse_args(arguments)
     if options.quick:
