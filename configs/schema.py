@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from configs.schema_ppo import PPOConfig
-from configs.section import Count, LearningRate, Precision, Section, Share
+from configs.section import Count, Divergence, LearningRate, Precision, Section, Share
 
 
 class SheetCounts(Section):
@@ -111,7 +111,11 @@ class DistillConfig(Section):
     warmup_steps: Count = Field(description="optimiser steps of linear warm-up")
     weight_decay: float = Field(ge=0, le=1, description="of AdamW, on matrices only")
     kd_weight: Share = Field(
-        description="weight of forward KL to the teacher; the rest is cross-entropy on gold"
+        description="weight of the divergence from the teacher; the rest is cross-entropy on gold"
+    )
+    divergence: Divergence = Field(description="how the student's distribution is held against the teacher's")
+    skew: float = Field(
+        gt=0, lt=1, description="share of the first side in the mixture that a skewed KL compares it with"
     )
     token_budget: Count = Field(description="tokens of an optimiser step, padding included")
     row_tokens: Count = Field(description="longest packed row, tokens")

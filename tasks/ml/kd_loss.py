@@ -5,9 +5,12 @@ probable tokens and the mass of all others, which both sides treat as one extra 
 divergence is a true divergence between two distributions over K + 1 classes.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
+
+from configs.section import Divergence
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,59 @@ def forward_kl(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
     present = teacher > -torch.inf
     difference = torch.where(present, teacher - student.masked_fill(~present, 0.0), 0.0)
     return (teacher.exp() * difference).sum(-1)
+
+
+def reverse_kl(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    """KL(student || teacher): the student is blamed for what the teacher would not say. Shape [N].
+
+    Source: Gu et al. 2024, "MiniLLM"; here token by token on given answers.
+    """
+    return forward_kl(student, teacher)
+
+
+def jensen_shannon(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+    """(KL(t || m) + KL(s || m)) / 2 with m = (t + s) / 2; symmetric and at most log 2. Shape [N].
+
+    Source: Lin 1991, "Divergence measures based on the Shannon entropy".
+    """
+    middle = log_mixture(teacher, student, 0.5)
+    return 0.5 * (forward_kl(teacher, middle) + forward_kl(student, middle))
+
+
+def skewed_kl(teacher: torch.Tensor, student: torch.Tensor, skew: float) -> torch.Tensor:
+    """KL(t || a t + (1 - a) s) with skew a: bounded by -log a, however little the student gives. Shape [N].
+
+    Source: Ko et al. 2024, "DistiLLM".
+    """
+    return forward_kl(teacher, log_mixture(teacher, student, skew))
+
+
+def skewed_reverse_kl(teacher: torch.Tensor, student: torch.Tensor, skew: float) -> torch.Tensor:
+    """KL(s || a s + (1 - a) t) with skew a. Shape [N]. Source: Ko et al. 2024."""
+    return skewed_kl(student, teacher, skew)
+
+
+def divergence(kind: Divergence, teacher: torch.Tensor, student: torch.Tensor, skew: float) -> torch.Tensor:
+    """The divergence of that name; `skew` matters to the skewed ones. Shape [N]."""
+    match kind:
+        case "forward_kl":
+            return forward_kl(teacher, student)
+        case "reverse_kl":
+            return reverse_kl(teacher, student)
+        case "jensen_shannon":
+            return jensen_shannon(teacher, student)
+        case "skewed_kl":
+            return skewed_kl(teacher, student, skew)
+        case "skewed_reverse_kl":
+            return skewed_reverse_kl(teacher, student, skew)
+
+
+def log_mixture(first: torch.Tensor, second: torch.Tensor, share: float) -> torch.Tensor:
+    """log(a e^first + (1 - a) e^second) with share a; -inf, and no gradient, where both are. Shape [N, C]."""
+    absent = (first == -torch.inf) & (second == -torch.inf)
+    first, second = first.masked_fill(absent, 0.0), second.masked_fill(absent, 0.0)
+    mixed = torch.logaddexp(first + math.log(share), second + math.log(1 - share))
+    return mixed.masked_fill(absent, -torch.inf)
 
 
 def gold_cross_entropy(log_probs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Teach the student: cross-entropy on gold answers, forward KL to the teacher where it was asked."""
+"""Teach the student: cross-entropy on gold answers, a divergence from the teacher where it was asked."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 from configs.schema import DistillConfig
 from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
-from tasks.ml.kd_loss import forward_kl, gold_cross_entropy, split_student, split_teacher
+from tasks.ml.kd_loss import divergence, gold_cross_entropy, split_student, split_teacher
 from tasks.ml.models import hidden_states, response_log_probs
 from tasks.ml.precision import arithmetic
 from tasks.ml.teacher_signal import TeacherSignal
@@ -39,7 +39,7 @@ def train_distill(
     pad = student.config.pad_token_id
 
     def loss_of(batch: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
-        return distill_loss(student, batch, signal, student_id, config.kd_weight)
+        return distill_loss(student, batch, signal, student_id, config)
 
     def validate(steps: int) -> dict[str, float]:
         if steps % config.validate_every and steps != len(plan):
@@ -62,19 +62,20 @@ def distill_plan(groups: Sequence[Group], config: DistillConfig, seed: int) -> l
 
 
 def distill_loss(
-    student: Any, batch: PackedBatch, signal: TeacherSignal, student_id: torch.Tensor, kd_weight: float
+    student: Any, batch: PackedBatch, signal: TeacherSignal, student_id: torch.Tensor, config: DistillConfig
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """(1 - w) CE(gold) + w KL(teacher || student), mean over tokens, in nats; w = 0 where nobody scored."""
+    """(1 - w) CE(gold) + w D(teacher, student), mean over tokens, in nats; w = 0 where nobody scored."""
     log_probs = response_log_probs(student, hidden_states(student, batch), batch)
     per_token = gold_cross_entropy(log_probs, batch.target)
     points = {"gold_nll": per_token.detach().mean().item()}
     known = signal.known(batch)
-    if kd_weight and known.any():
+    if config.kd_weight and known.any():
         teacher = signal.at(batch, known, student_id)
-        divergence = forward_kl(split_teacher(teacher), split_student(log_probs[known], teacher))
-        weighted = per_token * (1 - kd_weight * known)
-        per_token = weighted.index_add(0, known.nonzero().flatten(), kd_weight * divergence)
-        points["teacher_kl"] = divergence.detach().mean().item()
+        sides = (split_teacher(teacher), split_student(log_probs[known], teacher))
+        distance = divergence(config.divergence, *sides, config.skew)
+        weighted = per_token * (1 - config.kd_weight * known)
+        per_token = weighted.index_add(0, known.nonzero().flatten(), config.kd_weight * distance)
+        points["teacher_divergence"] = distance.detach().mean().item()
     return per_token.mean(), points
 
 

@@ -1,12 +1,15 @@
 """Divergence from the teacher: worked by hand, and against plain loops over whole distributions."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 
+from configs.section import Divergence
 from tasks.ml.kd_loss import (
     SparseDistribution,
+    divergence,
     forward_kl,
     gold_cross_entropy,
     log_rest,
@@ -30,6 +33,53 @@ def random_logs(rows: int, classes: int, seed: int) -> torch.Tensor:
 def test_a_distribution_does_not_diverge_from_itself() -> None:
     same = random_logs(5, 7, 0)
     assert forward_kl(same, same).tolist() == [0.0] * 5
+
+
+KINDS = get_args(Divergence)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_divergence_of_a_distribution_from_itself_is_nothing(kind: Divergence) -> None:
+    same = random_logs(5, 7, 0)
+    assert divergence(kind, same, same, 0.1).tolist() == pytest.approx([0.0] * 5, abs=1e-6)
+
+
+def mixed(share: float, first: list[float], second: list[float]) -> list[float]:
+    return [share * a + (1 - share) * b for a, b in zip(first, second, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain"),
+    [
+        ("forward_kl", lambda t, s: dense_kl(t, s)),
+        ("reverse_kl", lambda t, s: dense_kl(s, t)),
+        (
+            "jensen_shannon",
+            lambda t, s: (dense_kl(t, mixed(0.5, t, s)) + dense_kl(s, mixed(0.5, t, s))) / 2,
+        ),
+        ("skewed_kl", lambda t, s: dense_kl(t, mixed(0.1, t, s))),
+        ("skewed_reverse_kl", lambda t, s: dense_kl(s, mixed(0.1, s, t))),
+    ],
+)
+def test_every_divergence_is_the_sum_in_a_plain_loop(kind: Divergence, plain) -> None:
+    teacher, student = random_logs(4, 6, 0), random_logs(4, 6, 1)
+    rows = zip(teacher.exp().tolist(), student.exp().tolist(), strict=True)
+    assert divergence(kind, teacher, student, 0.1).tolist() == pytest.approx(
+        [plain(t, s) for t, s in rows], abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_that_the_student_lacks_leave_every_gradient_finite(kind: Divergence) -> None:
+    teacher = SparseDistribution(torch.tensor([[2, -1]]), logs(0.5, 0.3))
+    logits = torch.tensor([[0.3, -0.2, 0.5, 0.1]], requires_grad=True)
+    sides = (split_teacher(teacher), split_student(logits.log_softmax(-1), teacher))
+    distance = divergence(kind, *sides, 0.1)
+    distance.sum().backward()
+    assert distance.item() > 0
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert logits.grad.abs().min() > 0
 
 
 def test_forward_kl_is_the_sum_over_the_teachers_classes() -> None:

@@ -19,8 +19,9 @@ def probabilities(model, prompt: list[int], response: list[int]) -> list[list[fl
     return shares[len(prompt) - 1 : -1].tolist()
 
 
-def test_scored_tokens_mix_both_losses_and_the_others_learn_from_gold_alone(make_llama) -> None:
+def test_scored_tokens_mix_both_losses_and_the_others_learn_from_gold_alone(make_llama, config) -> None:
     model, weight = make_llama(), 0.3
+    section = config.distill.model_copy(update={"kd_weight": weight})
     # Of example 0 both tokens are scored: token 8 of the teacher is the student's 4, its 9 is unknown.
     teacher = [[8.0, 9.0], [math.log(0.6), math.log(0.1)]]
     signal = join({0: torch.tensor([teacher, teacher])}, examples=2, top_k=2)
@@ -33,19 +34,19 @@ def test_scored_tokens_mix_both_losses_and_the_others_learn_from_gold_alone(make
     [shares] = probabilities(model, [5, 6, 10], [12])
     expected.append(-math.log(shares[12]))
     with torch.no_grad():
-        loss, points = distill_loss(model, pack(GROUPS, 0), signal, student_id, weight)
+        loss, points = distill_loss(model, pack(GROUPS, 0), signal, student_id, section)
     # The signal is stored in fp16, which is good for about three digits.
     assert loss.item() == pytest.approx(sum(expected) / 3, abs=1e-3)
-    assert set(points) == {"gold_nll", "teacher_kl"}
+    assert set(points) == {"gold_nll", "teacher_divergence"}
 
 
-def test_without_weight_or_signal_it_is_the_cross_entropy(make_llama) -> None:
+def test_without_weight_or_signal_it_is_the_cross_entropy(make_llama, config) -> None:
     model = make_llama()
     nothing = join({}, examples=2, top_k=2)
     shares = [*probabilities(model, [5, 6, 7], [8, 9]), *probabilities(model, [5, 6, 10], [12])]
     expected = -sum(math.log(share[token]) for share, token in zip(shares, (8, 9, 12), strict=True)) / 3
     with torch.no_grad():
-        loss, points = distill_loss(model, pack(GROUPS, 0), nothing, torch.empty(0), 0.5)
+        loss, points = distill_loss(model, pack(GROUPS, 0), nothing, torch.empty(0), config.distill)
     assert loss.item() == pytest.approx(expected, abs=1e-5)
     assert points == {"gold_nll": pytest.approx(expected, abs=1e-5)}
 
