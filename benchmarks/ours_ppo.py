@@ -41,8 +41,10 @@ def parse() -> argparse.Namespace:
 
 def settings(options: argparse.Namespace, workload: Workload) -> PPOConfig:
     """The section `ppo`: the rivals' adapter, and one optimiser step a pass over the rollout as they take."""
-    return load_run_config(Path("configs/base.yaml"), []).ppo.model_copy(
+    base = load_run_config(Path("configs/base.yaml"), []).ppo
+    return base.model_copy(
         update={
+            "guard": base.guard.model_copy(update={"patience": int(NO_LIMIT)}),
             "updates": options.updates,
             "questions_per_update": options.episodes // options.samples,
             "samples_per_question": options.samples,
@@ -106,7 +108,7 @@ def main() -> None:
         "seconds": wall,
         "processor_seconds": processor,
         "episodes_per_update": options.episodes,
-        "tokens": workload.measured_tokens(options.updates, options.episodes),
+        "tokens": workload.measured_tokens(len(wall), options.episodes),
         "peak_rss_mb": peak_rss_mb(),
         "rss_before_mb": rss_before_mb,
         "precision": config.precision,

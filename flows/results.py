@@ -96,6 +96,9 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     console.print(table, markup=False)
     stages = "  ".join(f"{s['name']} {s['state']} {s['seconds']:.0f} s" for s in summary["stages"])
     console.print(f"Stages: {stages}", highlight=False)
+    if summary["ppo_alarm"]:
+        words = f"PPO was stopped: {summary['ppo_alarm']}. The best weights from before were kept."
+        console.print(words, highlight=False, markup=False)
     if summary["simulated_feedback"]:
         console.print("Feedback: simulated annotators, not people.", highlight=False)
 

@@ -13,11 +13,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Write `report.html` and `summary.json` (the figures, and whether the feedback was simulated)."""
+    """Write `report.html` and `summary.json` (figures, whether feedback was simulated, PPO's alarm)."""
     figures = json.loads((context.inputs["evaluate"] / "figures.json").read_text(encoding="utf-8"))
     answers = json.loads((context.inputs["evaluate"] / "answers.json").read_text(encoding="utf-8"))
     feedback = context.refs["feedback"].summary
     simulated = feedback["simulated"] > 0
+    alarm = context.refs["ppo"].summary["alarm"]
     page = render(
         {
             "name": context.config["name"],
@@ -26,12 +27,13 @@ def run(context: StageContext) -> dict[str, Any]:
             "chart": accuracy_chart(figures),
             "answers": answers,
             "simulated": simulated,
+            "alarm": alarm,
             "feedback": feedback,
             "summaries": {name: ref.summary for name, ref in context.refs.items()},
         }
     )
     (context.out / "report.html").write_text(page, encoding="utf-8")
-    summary = {"figures": figures, "simulated_feedback": simulated}
+    summary = {"figures": figures, "simulated_feedback": simulated, "ppo_alarm": alarm}
     (context.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     context.run.file(context.out / "report.html", "report")
     _plot(context, figures)

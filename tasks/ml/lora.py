@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 
 
 class AdaptedLinear(torch.nn.Module):
-    """A linear layer without bias below some adapters, of which at most one is switched on.
+    """A linear layer below some adapters, of which at most one is switched on.
 
     Args:
         base: The layer; it is frozen.
@@ -37,6 +37,9 @@ class AdaptedLinear(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.weight = base.weight.requires_grad_(False)
+        self.bias: torch.nn.Parameter | None = base.bias
+        if base.bias is not None:
+            base.bias.requires_grad_(False)
         self.merged, self.scale = merged, scale
         self._lower: torch.Tensor | None = None
         self.down, self.up = torch.nn.ParameterDict(), torch.nn.ParameterDict()
@@ -51,7 +54,10 @@ class AdaptedLinear(torch.nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Shape [..., in] to [..., out]."""
-        states = states.to(self.weight.dtype)
+        product = self._product(states.to(self.weight.dtype))
+        return product if self.bias is None else product + self.bias.to(product.dtype)
+
+    def _product(self, states: torch.Tensor) -> torch.Tensor:
         if self.active is None:
             return linear(states, self.weight)
         down, up = self.down[self.active], self.up[self.active]
@@ -128,4 +134,5 @@ def without_adapters(model: torch.nn.Module) -> None:
             whole = module.whole()
             plain = torch.nn.Linear(whole.shape[1], whole.shape[0], bias=False, device="meta")
             plain.weight = torch.nn.Parameter(whole)
+            plain.bias = module.bias  # type: ignore[assignment]
             model.set_submodule(name, plain)

@@ -105,9 +105,8 @@ class Policy(torch.nn.Module):
     def values(self, batch: PackedBatch, states: torch.Tensor | None = None) -> torch.Tensor:
         """Values before the response tokens; `states` are the policy's, if they are at hand. Shape [N]."""
         if self._separate_value:
-            self._use(_VALUE)
-            states = hidden_states(self.language_model, batch)[batch.source]
-            self._use(_POLICY)
+            with self._using(_VALUE):
+                states = hidden_states(self.language_model, batch)[batch.source]
         elif states is None:
             states = hidden_states(self.language_model, batch)[batch.source]
         return self.scored.scores(states)
@@ -132,9 +131,16 @@ class Policy(torch.nn.Module):
         if self._reference[0] is not None:
             yield self._reference[0]
             return
-        self._use(None)
-        yield self.language_model
-        self._use(_POLICY)
+        with self._using(None):
+            yield self.language_model
+
+    @contextmanager
+    def _using(self, adapter: str | None) -> Iterator[None]:
+        self._use(adapter)
+        try:
+            yield
+        finally:
+            self._use(_POLICY)
 
     def _use(self, adapter: str | None) -> None:
         for layer in self._adapted:

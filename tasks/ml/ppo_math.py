@@ -116,5 +116,8 @@ def value_loss(
         The loss of each token, and whether the clip decided it. Shapes [N].
     """
     plain = (values - returns) ** 2
-    clipped = (old + (values - old).clamp(-clip_range, clip_range) - returns) ** 2
-    return 0.5 * torch.maximum(plain, clipped), clipped > plain
+    change = values - old
+    clipped = (old + change.clamp(-clip_range, clip_range) - returns) ** 2
+    # Within the range the two differ by rounding, which decides nothing.
+    decided = (clipped > plain) & (change.abs() > clip_range)
+    return 0.5 * torch.maximum(plain, clipped), decided

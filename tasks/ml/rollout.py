@@ -1,5 +1,7 @@
 """Let the policy answer, and write down everything that PPO needs to learn from it."""
 
+import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -239,9 +241,24 @@ def rollout_points(trajectory: Trajectory, config: PPOConfig, kl_coefficient: fl
     }
     gold = [sample.gold for sample in samples if sample.gold is not None]
     if gold:
-        error = torch.tensor(gold).std(correction=0).item() / len(gold) ** 0.5
-        points |= {"objective/gold": _mean(gold), "objective/gold_error": error}
+        keys = [sample.question.key for sample in samples]
+        points |= {"objective/gold": _mean(gold), "objective/gold_error": clustered_error(gold, keys)}
     return points
+
+
+def clustered_error(values: Sequence[float], keys: Sequence[str]) -> float:
+    """Standard error of the mean of values that resemble each other where their keys are equal.
+
+    sqrt(sum over keys of (sum of deviations)^2) / n, and no less than that of independent values
+    (Liang and Zeger 1986).
+    """
+    mean = _mean(values)
+    sums: dict[str, float] = defaultdict(float)
+    for value, key in zip(values, keys, strict=True):
+        sums[key] += value - mean
+    clustered = sum(total**2 for total in sums.values())
+    independent = sum((value - mean) ** 2 for value in values)
+    return math.sqrt(max(clustered, independent)) / len(values)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 """Log-probability and entropy of given tokens without ever holding the logits of all of them.
 
 A language-model head of V tokens makes V numbers of each hidden state, of which a policy gradient needs
-two. Here they are made for a tile of states at a time that stays in the processor's cache:
+two. Here they are made for a tile of states at a time, in memory that every tile uses again:
 
     z = h W^T / temperature        lse = log sum_v exp z_v        p = exp(z - lse)
     log p_y = z_y - lse            entropy = lse - sum_v p_v z_v

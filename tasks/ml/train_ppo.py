@@ -100,7 +100,7 @@ class PPOTrainer:
                     return self._give_back_best(f"{error} in update {update + 1}")
                 self.controller.observe(points["objective/kl"], len(trajectory.samples))
             self._report(points, update)
-            if time.monotonic() - saved >= self.config.checkpoint_seconds:
+            if self.workers.index == 0 and time.monotonic() - saved >= self.config.checkpoint_seconds:
                 self._save(update + 1)
                 saved = time.monotonic()
         return Outcome({**self.figures, "stopped_by_kl": 0.0})
@@ -115,14 +115,15 @@ class PPOTrainer:
         return collect(self.policy, self.judges, batch, self.config, coefficient, seed, self.workers)
 
     def _remember(self, points: Mapping[str, float], update: int) -> None:
-        """Keep the weights if they are the best so far, by gold where it is known."""
+        """Keep the weights if they are the best so far, by gold if it is known, and nothing looks wrong."""
         self.figures = {
             "updates": float(update),
             "kl": points["objective/kl"],
             "score": points["objective/scores"],
             "merit": points.get("objective/gold", points["objective/rlhf_reward"]),
         }
-        if not self.best_figures or self.figures["merit"] > self.best_figures["merit"]:
+        is_better = not self.best_figures or self.figures["merit"] > self.best_figures["merit"]
+        if is_better and not self.guard.beyond:
             named = self.policy.named_parameters()
             self.best = {f"model.{name}": p.detach().clone() for name, p in named if p.requires_grad}
             self.best_figures = self.figures

@@ -37,10 +37,10 @@ class Alone:
 
 
 class Distributed:
-    """The processes that `accelerate launch` or `torchrun` started; finds them by itself."""
+    """The processes that `torchrun` started on processors; finds them by its environment variables."""
 
     def __init__(self) -> None:
-        state = PartialState()
+        state = PartialState(cpu=True)
         self.index, self.count = state.process_index, state.num_processes
 
     def gather(self, items: list[Item]) -> list[Item]:

@@ -88,6 +88,7 @@ def test_the_summary_has_every_stage_and_every_figure(undisturbed: tuple["Retort
     assert figures["parameters", "distilled"]["value"] < figures["parameters", "teacher_zero_shot"]["value"]
     assert all(f["low"] <= f["value"] <= f["high"] for f in summary["figures"])
     assert summary["simulated_feedback"] is True
+    assert summary["ppo_alarm"] is None
     assert "simulated annotators" in result.out
     assert str(retort.home / "latest" / "report.html") in result.out
     assert "aligned" in (retort.home / "latest" / "report.html").read_text()

@@ -44,17 +44,20 @@ CHANGES = {
 def main(folder: Path, die_at: int | None, workers: bool) -> None:
     torch.set_num_threads(1)
     config = load_run_config(Path("configs/smoke.yaml"), []).ppo.model_copy(update=CHANGES)
-    checkpoints = StoreCheckpoints(LocalStore(folder / "store"), "ppo/" + "0" * 64, folder)
+    team = Distributed() if workers else Alone()
+    scratch = folder / str(team.index)
+    scratch.mkdir(exist_ok=True)
+    checkpoints = StoreCheckpoints(LocalStore(folder / "store"), "ppo/" + "0" * 64, scratch)
     points: list[dict[str, float]] = []
     watch = Watch(log=lambda metrics, step: points.append(metrics), checkpoints=checkpoints)
     judges = Judges(PaysTokens(build_llama(), {31: 1.0}), mean=0.0, deviation=1.0)
     policy = Policy(build_llama(seed=10), config, 3, build_llama(seed=10))
-    trainer = PPOTrainer(policy, judges, config, 3, watch, Distributed() if workers else Alone())
+    trainer = PPOTrainer(policy, judges, config, 3, watch, team)
     if die_at is not None:
         kill_at_step(trainer, die_at)
     outcome = trainer.run(QUESTIONS)
     if trainer.workers.index == 0:
-        said = {"figures": outcome.figures, "alarm": outcome.alarm, "points": points}
+        said = {"figures": outcome.figures, "alarm": outcome.alarm, "points": points, "workers": team.count}
         (folder / "outcome.json").write_text(json.dumps(said))
         save_file(
             {n: p.detach() for n, p in policy.scored.named_parameters()}, folder / "weights.safetensors"

@@ -11,7 +11,7 @@ SCALE, RANK = 2.0, 2
 @pytest.fixture
 def base() -> torch.nn.Linear:
     torch.manual_seed(0)
-    return torch.nn.Linear(3, 4, bias=False)
+    return torch.nn.Linear(3, 4)
 
 
 def adapted(base: torch.nn.Linear, dtype: torch.dtype = torch.float32) -> AdaptedLinear:
@@ -44,7 +44,7 @@ def test_output_and_gradients_are_those_of_the_sum(base, adapter: str) -> None:
     x, down, up = (
         t.detach().double().requires_grad_() for t in (states, layer.down[adapter], layer.up[adapter])
     )
-    expected = x @ (base.weight.double() + SCALE * up @ down).T
+    expected = x @ (base.weight.double() + SCALE * up @ down).T + base.bias.double()
     (expected * weights).sum().backward()
     torch.testing.assert_close(product.double(), expected, atol=1e-5, rtol=1e-5)
     for own, plain in ((states, x), (layer.down[adapter], down), (layer.up[adapter], up)):
@@ -55,11 +55,11 @@ def test_output_and_gradients_are_those_of_the_sum(base, adapter: str) -> None:
 
 
 def test_switched_off_it_is_the_layer_as_it_was(base) -> None:
-    weight = base.weight.detach().clone()
+    states = torch.randn(5, 3)
+    expected = base(states).detach()
     layer = adapted(base)
     layer.active = None
-    states = torch.randn(5, 3)
-    assert torch.equal(layer(states), states @ weight.T)
+    torch.testing.assert_close(layer(states), expected, atol=1e-6, rtol=0)
 
 
 def test_in_bf16_the_frozen_weight_keeps_sixteen_bits(base) -> None:
@@ -69,6 +69,13 @@ def test_in_bf16_the_frozen_weight_keeps_sixteen_bits(base) -> None:
     expected = weight + SCALE * layer.up["policy"] @ layer.down["policy"]
     assert ((layer.whole() - expected).abs() <= weight.abs() * 2**-17 + 1e-6).all()
     torch.testing.assert_close(layer.merged, layer.whole().bfloat16(), rtol=0, atol=0)
+
+
+def test_a_bias_stays_when_plain_layers_come_back(base) -> None:
+    model, bias = torch.nn.Sequential(adapted(base)), base.bias
+    without_adapters(model)
+    assert type(model[0]) is torch.nn.Linear
+    assert model[0].bias is bias
 
 
 def test_a_model_gets_plain_layers_back(make_llama) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+
+pytestmark = pytest.mark.timeout(300)
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("ppo_run.py")
@@ -51,12 +52,9 @@ def test_killed_three_times_it_ends_with_the_same_bits(undisturbed: Path, tmp_pa
 
 
 def test_two_processes_take_the_steps_of_one(undisturbed: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes=2", "--num_machines=1")
-    launcher += ("--mixed_precision=no", "--dynamo_backend=no", f"--main_process_port={port}")
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "--local_addr=127.0.0.1")
     assert start(tmp_path / "two", launcher, workers=True) == 0
+    assert [said(folder)["workers"] for folder in (tmp_path / "two", undisturbed)] == [2, 1]
     ours, theirs = (said(folder)["points"] for folder in (tmp_path / "two", undisturbed))
     assert len(ours) == len(theirs) == 5
     for own, other in zip(ours, theirs, strict=True):

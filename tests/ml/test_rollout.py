@@ -5,7 +5,7 @@ import torch
 
 from tasks.ml.batching import Branch, Group, pack
 from tasks.ml.policy import Policy
-from tasks.ml.rollout import Judges, Question, collect, rollout_points, sample_answers
+from tasks.ml.rollout import Judges, Question, clustered_error, collect, rollout_points, sample_answers
 
 STOP, COEFFICIENT = 1, 0.2
 QUESTIONS = [Question((5, 6, 7), "a"), Question((5, 6, 8), "a"), Question((9, 10), "b")]
@@ -163,3 +163,11 @@ def test_what_a_rollout_says_of_its_policy(setting, settings) -> None:
     }
     for name, value in expected.items():
         assert points[name] == pytest.approx(value, abs=1e-5), name
+
+
+def test_the_error_of_a_mean_counts_questions_that_resemble_each_other_once() -> None:
+    # Mean 2; deviations -1 -1 and 1 1 within two keys: sqrt(2^2 + 2^2) / 4, against sqrt(4) / 4 apart.
+    assert clustered_error([1, 1, 3, 3], ["a", "a", "b", "b"]) == pytest.approx(8**0.5 / 4)
+    assert clustered_error([1, 1, 3, 3], ["a", "b", "c", "d"]) == pytest.approx(0.5)
+    # Deviations that cancel out within a key promise no more than independent ones.
+    assert clustered_error([1, 3, 1, 3], ["a", "a", "b", "b"]) == pytest.approx(0.5)

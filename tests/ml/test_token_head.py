@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tasks.ml import token_head
+from tasks.ml.batching import round_up
 from tasks.ml.token_head import token_log_probs
 
 COUNT, WIDTH, VOCABULARY = 7, 5, 11
@@ -13,6 +14,9 @@ COUNT, WIDTH, VOCABULARY = 7, 5, 11
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     # Three rows a tile, so that seven rows make two whole tiles and a part of one.
     monkeypatch.setattr(token_head, "_TILE_NUMBERS", 3 * VOCABULARY)
+    monkeypatch.setattr(token_head, "_STEP", 1)
+    padded = round_up(COUNT)
+    assert [tile.stop - tile.start for tile in token_head._tiles(padded, VOCABULARY)] == [3, 3, padded - 6]
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -63,7 +67,7 @@ def test_without_its_gradient_entropy_cannot_be_trained_by_mistake() -> None:
     assert not token_log_probs(hidden, weight, target)[1].requires_grad
 
 
-def test_nothing_is_kept_for_a_backward_pass_that_will_not_come() -> None:
+def test_without_gradients_the_values_are_the_same() -> None:
     hidden, weight, target = inputs()
     with torch.no_grad():
         log_probs, entropies = token_log_probs(hidden, weight, target)

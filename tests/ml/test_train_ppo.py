@@ -15,6 +15,7 @@ from tasks.ml.trainer import Watch
 
 METRICS = Path(__file__).parents[2] / "docs" / "metrics.md"
 LIKED, SEED = 31, 3
+LORA = {"adapter_rank": 4, "adapter_alpha": 8.0, "learning_rate": 0.03}
 QUESTIONS = [Question((5, 6, 7, second), "a") for second in range(14, 30)]
 
 
@@ -219,6 +220,36 @@ def test_an_alarm_restores_the_weights_that_gold_liked_best(make_trainer, settin
     assert measured(trainer, int(outcome.figures["updates"]))["objective/gold"] == max(gold[:-1])
 
 
+def test_without_gold_what_first_looked_wrong_is_not_given_back(make_trainer, settings) -> None:
+    """Reward rises while entropy falls: the first rollout below the floor has the best reward so far."""
+    points = []
+    floor = settings.guard.model_copy(update={"entropy_floor": 0.8})
+    reckless = settings.model_copy(update={"kl_coefficient": 0.0, "updates": 12, "guard": floor})
+    watch = Watch(log=lambda metrics, step: points.append(metrics))
+    outcome = make_trainer(reckless, watch).run(QUESTIONS)
+    assert outcome.alarm
+    assert "entropy collapsed" in outcome.alarm
+    first, *entropies = [metrics["objective/entropy"] for metrics in points]
+    assert entropies[-2] < 0.8 * first
+    rewards = [metrics["objective/rlhf_reward"] for metrics in points]
+    assert rewards[-2] > max(rewards[:-2])
+    given = int(outcome.figures["updates"])
+    assert points[given]["objective/entropy"] >= 0.8 * first
+
+
+@pytest.mark.parametrize("value_trunk", ["shared", "adapter"])
+def test_in_bf16_an_adapter_learns_and_leaves_fp32_weights(make_trainer, settings, value_trunk: str) -> None:
+    points = []
+    watch = Watch(log=lambda metrics, step: points.append(metrics))
+    changes = {**LORA, "value_trunk": value_trunk, "precision": "bf16"}
+    trainer = make_trainer(settings.model_copy(update=changes), watch)
+    trainer.run(QUESTIONS)
+    assert points[0]["objective/kl"] == pytest.approx(0, abs=0.1)
+    assert points[-1]["objective/scores"] > points[0]["objective/scores"] + 1.0
+    merged = trainer.policy.merged()
+    assert {p.dtype for p in merged.parameters()} == {torch.float32}
+
+
 def test_numbers_that_are_not_finite_never_reach_the_weights(make_trainer, settings) -> None:
     trainer = make_trainer(settings)
     before = [parameter.detach().clone() for parameter in trainer.policy.parameters()]
@@ -235,9 +266,6 @@ def test_numbers_that_are_not_finite_never_reach_the_weights(make_trainer, setti
     assert calls == [0]
     assert outcome.alarm == "`loss/policy` is nan, `grad_norm` is nan in update 1"
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.policy.parameters(), strict=True))
-
-
-LORA = {"adapter_rank": 4, "adapter_alpha": 8.0, "learning_rate": 0.03}
 
 
 @pytest.mark.parametrize("value_trunk", ["shared", "adapter"])
