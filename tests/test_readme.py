@@ -64,6 +64,15 @@ def test_quick_commands_run(arguments: list[str]) -> None:
     assert "ppo.learning_rate" in done.stdout
 
 
+@pytest.mark.parametrize("arguments", commands_of(".venv/bin/python"), ids=" ".join)
+def test_every_program_named_explains_itself(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *arguments, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
 @pytest.mark.parametrize("path", re.findall(r"`((?:tasks|docs|configs|tests|flows)/[\w./]*)`", README))
 def test_every_path_named_exists(path: str) -> None:
     assert (ROOT / path).exists()
