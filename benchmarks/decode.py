@@ -14,21 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.comparison import Answers, prepare, speed_figures
 from benchmarks.harness import (
     Worker,
     command_arguments,
-    faster_precision,
-    median_interval,
-    note,
-    pair_ratios,
+    precision_by_trial,
     print_result,
     processor_times,
     run_alternating,
-    run_worker,
     steal_share,
 )
-
-Answers = Sequence[Mapping[str, Any]]
 
 ROWS = 32
 SIZES = (ROWS, 3 * ROWS)
@@ -63,37 +58,23 @@ def worker(system: str, folder: Path, precision: str, answers: int, turns: int) 
 
 
 def compare(answers: int, ours: Answers, theirs: Answers, peaks: Mapping[str, float]) -> dict[str, Any]:
-    """One entry of `results`; for its keys see `benchmarks.ppo.compare`."""
+    """One entry of `results`; see `speed_figures`."""
     own, other = ([answer["seconds"] for answer in side] for side in (ours, theirs))
-    interval = median_interval(pair_ratios(own, other))
-    memory = [max(answer["peak_rss_mb"] for answer in side) for side in (ours, theirs)]
-    speeds = [
-        sum(answer["tokens"] for answer in side) / sum(seconds)
-        for side, seconds in ((ours, own), (theirs, other))
-    ]
     operations = sum(answer["useful_flops"] for answer in ours)
     return {
         "baseline": f"transformers generate, {ROWS} rows, {answers} answers",
-        "ratio": interval.median,
-        "ratio_low": interval.low,
-        "ratio_high": interval.high,
-        "memory_ratio": memory[0] / memory[1],
-        "roofline_fraction": operations / (sum(own) * peaks[ours[0]["precision"]] * 1e9),
-        "tokens_per_second": speeds[0],
-        "baseline_tokens_per_second": speeds[1],
-        "precision": ours[0]["precision"],
-        "baseline_precision": theirs[0]["precision"],
+        **speed_figures(ours, theirs, (own, other), operations, peaks),
+        "tokens_per_second": sum(answer["tokens"] for answer in ours) / sum(own),
+        "baseline_tokens_per_second": sum(answer["tokens"] for answer in theirs) / sum(other),
     }
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, run both systems in turn and compare them."""
     started, ticks = time.monotonic(), processor_times()
-    note("preparing")
-    folder = Path(run_worker(Worker("workload", "benchmarks.ppo_workload"))["folder"])
-    peaks = run_worker(Worker("matrix speed", "benchmarks.probe"))
+    folder, peaks = prepare()
     precisions = {
-        system: faster_precision(peaks, lambda name, system=system: worker(system, folder, name, ROWS, 1))
+        system: precision_by_trial(peaks, lambda name, system=system: worker(system, folder, name, ROWS, 1))
         for system in (OURS, THEIRS)
     }
     workers = {

@@ -19,7 +19,7 @@ def main() -> None:
 
     def decode(workload: Workload, answers: int, rows: int) -> None:
         sampling = Sampling(workload.max_new_tokens, stop=-1, pad=workload.pad, temperature=1.0, rows=rows)
-        prompts = [workload.prompts[index % len(workload.prompts)] for index in range(answers)]
+        prompts = workload.prompts_of(0, answers)
         keys = [str(index) for index in range(answers)]
         lengths = workload.lengths_of(0, answers)
         decoded = DecodeEngine(model, sampling).run(prompts, keys, lengths)

@@ -21,8 +21,7 @@ def main() -> None:
         model.generate = generate
         force_lengths(model, workload)
         for start in range(0, answers, rows):
-            indices = range(start, min(start + rows, answers))
-            ids = torch.tensor([workload.prompts[index % len(workload.prompts)] for index in indices])
+            ids = torch.tensor(workload.prompts_of(start, min(rows, answers - start)))
             model.generate(
                 input_ids=ids,
                 attention_mask=torch.ones_like(ids),

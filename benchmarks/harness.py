@@ -179,7 +179,7 @@ def run_alternating(
     return answers
 
 
-def faster_precision(peaks: Mapping[str, float], trial: Callable[[str], Worker]) -> str:
+def precision_by_trial(peaks: Mapping[str, float], trial: Callable[[str], Worker]) -> str:
     """The precision in which a system takes less time; without a trial where there is but one.
 
     Args:

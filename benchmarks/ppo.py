@@ -18,23 +18,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.comparison import Answers, peak_memory, prepare, speed_figures
 from benchmarks.harness import (
     BenchmarkError,
     Worker,
     command_arguments,
-    faster_precision,
     median_interval,
-    note,
     pair_ratios,
+    precision_by_trial,
     print_result,
     processor_times,
     run_alternating,
-    run_worker,
     steal_share,
 )
 from benchmarks.trl_environment import python_with_trl
-
-Answers = Sequence[Mapping[str, Any]]
 
 QUICK_EPISODES = 8
 TRIAL_EPISODES = 8
@@ -112,10 +109,8 @@ def compare(name: str, ours: Answers, theirs: Answers, peaks: Mapping[str, float
         peaks: Measured speed of matrix products by precision, GFLOP/s.
 
     Returns:
-        `ratio`: how many times faster ours is. `memory_ratio`: our peak resident memory over the baseline's;
-        `memory_ratio_above_import` leaves out what was resident before the first model was loaded.
-        `processor_time_ratio`: like `ratio` in processor seconds. `roofline_fraction`: useful operations over
-        what the measured matrix speed would allow in our time.
+        Those of `speed_figures`; `memory_ratio_above_import` leaves out what was resident before the first
+        model was loaded, and `processor_time_ratio` is like `ratio` in processor seconds.
 
     Raises:
         BenchmarkError: The two sides did not process the same tokens.
@@ -128,38 +123,28 @@ def compare(name: str, ours: Answers, theirs: Answers, peaks: Mapping[str, float
                 "the same",
                 "Check that both force the workload's lengths.",
             )
-    ratios = pair_ratios(_totals(ours), _totals(theirs))
-    interval = median_interval(ratios)
+    own, other = _totals(ours), _totals(theirs)
     episodes = sum(len(answer["seconds"]) * answer["episodes_per_update"] for answer in ours)
     return {
         "baseline": name,
-        "ratio": interval.median,
-        "ratio_low": interval.low,
-        "ratio_high": interval.high,
-        "ratios": ratios,
+        **speed_figures(ours, theirs, (own, other), sum(_totals(ours, "useful_flops")), peaks),
         "processor_time_ratio": median_interval(
             pair_ratios(_totals(ours, "processor_seconds"), _totals(theirs, "processor_seconds"))
         ).median,
-        "memory_ratio": _memory(ours) / _memory(theirs),
-        "memory_ratio_above_import": _memory(ours, True) / _memory(theirs, True),
-        "roofline_fraction": _roofline_fraction(ours, peaks),
-        "episodes_per_second": episodes / sum(_totals(ours)),
-        "baseline_episodes_per_second": episodes / sum(_totals(theirs)),
-        "precision": ours[0]["precision"],
-        "baseline_precision": theirs[0]["precision"],
+        "memory_ratio_above_import": peak_memory(ours, True) / peak_memory(theirs, True),
+        "episodes_per_second": episodes / sum(own),
+        "baseline_episodes_per_second": episodes / sum(other),
     }
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, run all systems in turn and compare them."""
     started, ticks = time.monotonic(), processor_times()
-    note("preparing")
-    folder = Path(run_worker(Worker("workload", "benchmarks.ppo_workload"))["folder"])
-    peaks = run_worker(Worker("matrix speed", "benchmarks.probe"))
+    folder, peaks = prepare()
     if options.quick:
         precision = max(peaks, key=lambda name: peaks[name])
     else:
-        precision = faster_precision(peaks, lambda name: trl_worker("ppo", folder, name, TRIAL_EPISODES, 1))
+        precision = precision_by_trial(peaks, lambda name: trl_worker("ppo", folder, name, TRIAL_EPISODES, 1))
     size = (options.episodes, options.updates)
     workers = [
         our_worker(folder, 1, *size),
@@ -183,18 +168,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _totals(answers: Answers, key: str = "seconds") -> list[float]:
     return [sum(answer[key]) for answer in answers]
-
-
-def _memory(answers: Answers, above_import: bool = False) -> float:
-    """Largest peak of the runs, MB."""
-    return max(float(answer["peak_rss_mb"] - above_import * answer["rss_before_mb"]) for answer in answers)
-
-
-def _roofline_fraction(answers: Answers, peaks: Mapping[str, float]) -> float:
-    """Useful operations over time times the measured peak of the precision used."""
-    operations = sum(_totals(answers, "useful_flops"))
-    possible = sum(_totals(answers)) * peaks[answers[0]["precision"]] * 1e9
-    return float(operations / possible)
 
 
 if __name__ == "__main__":

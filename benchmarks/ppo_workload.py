@@ -62,6 +62,10 @@ class Workload:
         """Lengths of `count` answers from the `first` of the run on; they come round again."""
         return [self.lengths[(first + index) % len(self.lengths)] for index in range(count)]
 
+    def prompts_of(self, first: int, count: int) -> list[list[int]]:
+        """Prompts of `count` answers from the `first` on, one each; they come round again."""
+        return [self.prompts[(first + index) % len(self.prompts)] for index in range(count)]
+
     def update_lengths(self, update: int, episodes: int) -> list[int]:
         """Lengths of the answers of one update, counted from 0."""
         return self.lengths_of(update * episodes, episodes)

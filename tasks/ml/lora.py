@@ -87,11 +87,7 @@ class AdaptedLinear(torch.nn.Module):
     @torch.no_grad()
     def merge(self) -> None:
         """Make W' anew from what the first adapter is now."""
-        if self.merged.dtype == self.weight.dtype == torch.float32:
-            up, down = self.up[self.first], self.down[self.first]
-            torch.addmm(self.weight, up, down, alpha=self.scale, out=self.merged)
-        else:
-            self.merged.copy_(self.whole())
+        self.merged.copy_(self.whole())
 
 
 class _MergedLinear(torch.autograd.Function):

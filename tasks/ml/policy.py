@@ -136,15 +136,13 @@ class Policy(torch.nn.Module):
 
     @contextmanager
     def _using(self, adapter: str | None) -> Iterator[None]:
-        self._use(adapter)
+        for layer in self._adapted:
+            layer.active = adapter
         try:
             yield
         finally:
-            self._use(_POLICY)
-
-    def _use(self, adapter: str | None) -> None:
-        for layer in self._adapted:
-            layer.active = adapter
+            for layer in self._adapted:
+                layer.active = _POLICY
 
     def sync(self) -> None:
         """Merge the adapter as it is now; to be called whenever its weights have changed."""
