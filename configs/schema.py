@@ -9,8 +9,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from configs.schema_distill import DistillConfig
+from configs.schema_label import LabelConfig, ScoreConfig
 from configs.schema_ppo import PPOConfig
-from configs.section import Count, Divergence, LearningRate, Precision, Section, Share
+from configs.schema_student import StudentConfig
+from configs.section import Count, LearningRate, Precision, Section, Share
 
 
 class SheetCounts(Section):
@@ -76,53 +79,6 @@ class TeacherConfig(Section):
         "a Hugging Face id, or random:tiny",
     )
     revision: str = Field(description="revision of a Hugging Face id")
-
-
-class StudentConfig(Section):
-    """The small model, cut out of the teacher."""
-
-    layers: Count = Field(description="layers kept, the most influential ones")
-    calibration_tokens: Count = Field(description="tokens on which the layers' influence is measured")
-    max_parameters: Count = Field(description="a larger student is refused, parameters")
-
-
-class LabelConfig(Section):
-    """What the teacher writes and thinks."""
-
-    top_k: int = Field(ge=1, le=1024, description="teacher tokens kept at each position of a gold answer")
-    scored_share: Share = Field(
-        description="share of the training groups whose gold answers the teacher scores"
-    )
-    open_questions: int = Field(ge=0, description="open questions that the teacher answers")
-    samples: Count = Field(
-        description="answers sampled for each open question; the first that survives is kept"
-    )
-    max_new_tokens: Count = Field(description="longest teacher answer, tokens")
-    temperature: float = Field(ge=0, le=2, description="of the teacher's answers; 0 is greedy")
-    token_budget: Count = Field(description="tokens in one teacher pass, padding included")
-    precision: Precision = Field(description="arithmetic of the teacher")
-
-
-class DistillConfig(Section):
-    """How the student learns from labels."""
-
-    epochs: Count = Field(description="passes over the training rows")
-    learning_rate: LearningRate = Field(description="peak of AdamW's rate")
-    warmup_steps: Count = Field(description="optimiser steps of linear warm-up")
-    weight_decay: float = Field(ge=0, le=1, description="of AdamW, on matrices only")
-    kd_weight: Share = Field(
-        description="weight of the divergence from the teacher; the rest is cross-entropy on gold"
-    )
-    divergence: Divergence = Field(description="how the student's distribution is held against the teacher's")
-    skew: float = Field(
-        gt=0, lt=1, description="share of the first side in the mixture that a skewed KL compares it with"
-    )
-    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
-    row_tokens: Count = Field(description="longest packed row, tokens")
-    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
-    validate_every: Count = Field(description="optimiser steps between validations")
-    precision: Precision = Field(description="arithmetic of the forward and backward pass; weights stay fp32")
-    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
 
 
 class FeedbackConfig(Section):
@@ -191,6 +147,7 @@ class RunConfig(Section):
     teacher: TeacherConfig
     student: StudentConfig
     label: LabelConfig
+    score: ScoreConfig
     distill: DistillConfig
     feedback: FeedbackConfig
     reward: RewardConfig

@@ -1,4 +1,4 @@
-"""The main flow: clean, label, distill, collect feedback, train the reward model, align, evaluate, report."""
+"""The main flow: from a dataset to an aligned model and a report; the order is in `flows.graph`."""
 
 from typing import Any
 

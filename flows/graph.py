@@ -35,7 +35,10 @@ class Stage:
 PIPELINE: Mapping[str, Stage] = {
     "clean": Stage("tasks.clean", ("data",), external=("dataset",)),
     "label": Stage("tasks.label", ("label", "teacher"), ("clean",), ("teacher",)),
-    "distill": Stage("tasks.distill", ("distill", "student", "teacher"), ("clean", "label"), ("teacher",)),
+    "score": Stage("tasks.score", ("score", "teacher"), ("label",), ("teacher",)),
+    "distill": Stage(
+        "tasks.distill", ("distill", "student", "teacher"), ("clean", "label", "score"), ("teacher",)
+    ),
     "feedback": Stage("tasks.collect_feedback", ("feedback",), ("clean", "distill"), ("people",)),
     "reward": Stage("tasks.train_reward", ("reward",), ("clean", "distill", "feedback")),
     "ppo": Stage("tasks.align_ppo", ("ppo", "name"), ("clean", "distill", "reward")),
@@ -43,7 +46,7 @@ PIPELINE: Mapping[str, Stage] = {
     "report": Stage(
         "tasks.report",
         ("name",),
-        ("clean", "label", "distill", "feedback", "reward", "ppo", "evaluate"),
+        ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate"),
         files=("tasks/templates/report.html",),
     ),
 }

@@ -4,7 +4,9 @@ from typing import Any
 
 import torch
 
-from configs.schema import DistillConfig, StudentConfig, TeacherConfig
+from configs.schema import TeacherConfig
+from configs.schema_distill import DistillConfig
+from configs.schema_student import StudentConfig
 from tasks.ml.batching import Group, group_examples, pack
 from tasks.ml.models import parameter_count, save_model
 from tasks.ml.prompts import chat, encode
@@ -26,7 +28,7 @@ def run(context: StageContext) -> dict[str, Any]:
     student, tokenizer, kept, layers = cut_student(context, rows)
     save_model(context.out / "unrefined", student, tokenizer)
     groups, held_out = _groups(tokenizer, rows, config), _groups(tokenizer, valid, config)
-    signal = TeacherSignal.load(context.inputs["label"] / "signal.safetensors")
+    signal = TeacherSignal.load(context.inputs["score"] / "signal.safetensors")
     student_id = ids_in_student(kept, signal)
     watch = context.watch("distill", len(distill_plan(groups, config, context.seed)))
     train_distill(student, groups, held_out, signal, student_id, config, context.seed, watch)

@@ -1,29 +1,21 @@
-"""Stage `label`: what the teacher thinks of the gold answers, and what it answers to open questions."""
+"""Stage `label`: the teacher answers open questions; what does not survive the checks is dropped."""
 
 from collections import Counter
 from typing import Any
 
-import torch
-
-from configs.schema import LabelConfig, TeacherConfig
+from configs.schema import TeacherConfig
+from configs.schema_label import LabelConfig
 from tasks.ml.answering import write_answers
-from tasks.ml.batching import Group, group_examples, plan_batches
 from tasks.ml.precision import frozen_copy
-from tasks.ml.prompts import encode
 from tasks.ml.rows import Row, load_rows, write_rows
 from tasks.ml.rubric import judge
 from tasks.ml.sampling import Sampling
-from tasks.ml.seeding import stable_fraction
 from tasks.ml.teacher import load_teacher
-from tasks.ml.teacher_signal import TeacherSignal, join, score_batch
 from tasks.stage import StageContext
-
-ROW_TOKENS = 1024
-SAVE_EVERY = 16  # teacher passes between checkpoints
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Write `rows.jsonl` (training rows with an answer) and `signal.safetensors` (the teacher's top-k)."""
+    """Write `rows.jsonl`: training rows with an answer, gold or the teacher's."""
     config = context.section(LabelConfig, "label")
     teacher_config = context.section(TeacherConfig, "teacher")
     model, tokenizer = load_teacher(teacher_config.source, teacher_config.revision, context.cache / "models")
@@ -33,17 +25,13 @@ def run(context: StageContext) -> dict[str, Any]:
     asked = [row for row in train if row.answer is None][: config.open_questions]
     written, drops = answer_open_questions(context, teacher, tokenizer, asked, config)
     labelled = gold + written
-    signal = score(context, teacher, tokenizer, labelled, config)
     write_rows(context.out / "rows.jsonl", labelled)
-    signal.save(context.out / "signal.safetensors")
     summary = {
         "rows": len(labelled),
         "gold": len(gold),
         "open_asked": len(asked),
         "open_kept": len(written),
         "open_dropped": dict(drops),
-        "scored_tokens": int(signal.offsets[-1]),
-        "gold_nll": gold_nll(signal, labelled, tokenizer),
     }
     context.run.metrics(
         {f"label/{name}": value for name, value in summary.items() if isinstance(value, int | float)}
@@ -89,53 +77,3 @@ def why_not(row: Row, answer: str, did_stop: bool) -> str | None:
     if not did_stop:
         return "did not stop"
     return None if judgement.correct else "disagrees with the table, or states no fact"
-
-
-def score(
-    context: StageContext, teacher: Any, tokenizer: Any, rows: list[Row], config: LabelConfig
-) -> TeacherSignal:
-    """The teacher's top-k on the answers of a share of the groups; goes on from a checkpoint."""
-    examples = [encode(tokenizer, row) for row in rows]
-    groups = group_examples(examples, [row.context for row in rows], ROW_TOKENS)
-    chosen = [group for group in groups if is_scored(rows, group, config.scored_share)]
-    plan = plan_batches(chosen, config.token_budget, context.seed, 0)
-    bar = context.bar("label: teacher logits", len(plan), "passes")
-    scored, first = _resume(context)
-    bar.advance(first)
-    for number in range(first, len(plan)):
-        scored |= score_batch(teacher, plan[number], config.top_k, tokenizer.pad_token_id)
-        bar.advance()
-        if number % SAVE_EVERY == SAVE_EVERY - 1:
-            tensors = {str(index): tensor for index, tensor in scored.items()}
-            context.checkpoints.save("label", tensors, {"passes": number + 1})
-    return join(scored, len(rows), config.top_k)
-
-
-def is_scored(rows: list[Row], group: Group, share: float) -> bool:
-    """Whether a group is in the share that the teacher scores; the draw is by the text of its facts."""
-    row = rows[group.branches[0].index]
-    return stable_fraction("scored", row.context or row.question) < share
-
-
-def gold_nll(signal: TeacherSignal, rows: list[Row], tokenizer: Any) -> float:
-    """The teacher's mean negative log-likelihood of scored answers, nats a token, bounded by its top-k."""
-    targets = [
-        token
-        for index, row in enumerate(rows)
-        if signal.offsets[index + 1] > signal.offsets[index]
-        for token in encode(tokenizer, row).response
-    ]
-    if not targets:
-        return 0.0
-    hit = signal.ids == torch.tensor(targets, dtype=signal.ids.dtype)[:, None]
-    floor = signal.log_probs[:, -1:].float()
-    chosen = torch.where(hit, signal.log_probs.float(), torch.zeros(())).sum(1)
-    return -float(torch.where(hit.any(1), chosen, floor.squeeze(1)).mean())
-
-
-def _resume(context: StageContext) -> tuple[dict[int, torch.Tensor], int]:
-    saved = context.checkpoints.load("label")
-    if saved is None:
-        return {}, 0
-    tensors, state = saved
-    return {int(index): tensor for index, tensor in tensors.items()}, int(state["passes"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from configs.schema import DistillConfig
+from configs.schema_distill import DistillConfig
 from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
 from tasks.ml.kd_loss import divergence, gold_cross_entropy, split_student, split_teacher
 from tasks.ml.models import hidden_states, response_log_probs

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from configs.schema import DistillConfig, RewardConfig
+from configs.schema import RewardConfig
+from configs.schema_distill import DistillConfig
 from tasks.ml.batching import Group, PackedBatch, pack
 from tasks.ml.checkpoint import Checkpoints, NoCheckpoints, capture, restore
 from tasks.ml.optim import adamw, set_learning_rate, warmup_cosine

@@ -17,7 +17,7 @@ from tasks.stage_spec import StageSpec
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
 EXTERNAL = {"dataset": "sha256:d", "teacher": "random:tiny", "people": "simulated"}
-STAGES = ("clean", "label", "distill", "feedback", "reward", "ppo", "evaluate", "report")
+STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report")
 WITH_ROWS = set(STAGES) - {"report"}
 
 Keys = Callable[..., dict[str, str]]
@@ -67,13 +67,13 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     [
         ("tasks/ml/ppo_math.py", {"ppo"}),
         # `teacher_signal` keeps the teacher's share of it, `evaluation` takes its divergence.
-        ("tasks/ml/kd_loss.py", {"label", "distill", "evaluate"}),
+        ("tasks/ml/kd_loss.py", {"score", "distill", "evaluate"}),
         ("tasks/ml/questions.py", {"clean"}),
         # Rankings are made of the rubric's utilities, the teacher's answers are checked by it, and PPO's
         # guard compares the reward with it.
         ("tasks/ml/rubric.py", {"label", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/reward_loss.py", {"reward", "ppo"}),
-        ("tasks/ml/teacher.py", {"label", "distill", "evaluate"}),
+        ("tasks/ml/teacher.py", {"label", "score", "distill", "evaluate"}),
         ("tasks/ml/decode.py", {"label", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
         ("tasks/ml/pruning.py", {"distill"}),
@@ -123,9 +123,10 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("seed=8", set(STAGES)),
         ("name=other", {"ppo", "report"}),
         ("data.max_rows=99", {"clean"}),
-        ("teacher.revision=other", {"label", "distill", "evaluate"}),
+        ("teacher.revision=other", {"label", "score", "distill", "evaluate"}),
         ("student.layers=2", {"distill"}),
-        ("label.top_k=4", {"label"}),
+        ("label.samples=4", {"label"}),
+        ("score.top_k=4", {"score"}),
         ("distill.epochs=2", {"distill"}),
         ("feedback.noise=0.9", {"feedback"}),
         ("reward.epochs=5", {"reward"}),
@@ -141,7 +142,11 @@ def test_a_value_changes_the_keys_of_the_stages_that_read_it(
 
 @pytest.mark.parametrize(
     ("name", "stages"),
-    [("dataset", {"clean"}), ("teacher", {"label", "distill", "evaluate"}), ("people", {"feedback"})],
+    [
+        ("dataset", {"clean"}),
+        ("teacher", {"label", "score", "distill", "evaluate"}),
+        ("people", {"feedback"}),
+    ],
 )
 def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
     config: RunConfig, name: str, stages: set[str]
@@ -152,8 +157,9 @@ def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
 @pytest.mark.parametrize(
     ("name", "stages"),
     [
-        ("clean", set(STAGES) - {"clean"}),
-        ("label", {"distill", "report"}),
+        ("clean", set(STAGES) - {"clean", "score"}),
+        ("label", {"score", "distill", "report"}),
+        ("score", {"distill", "report"}),
         ("distill", {"feedback", "reward", "ppo", "evaluate", "report"}),
         ("feedback", {"reward", "report"}),
         ("reward", {"ppo", "report"}),
@@ -187,18 +193,19 @@ def test_the_walk_gives_each_stage_what_it_needs(config: RunConfig) -> None:
     assert [sorted(spec.inputs) for spec in seen] == [
         [],
         ["clean"],
-        ["clean", "label"],
+        ["label"],
+        ["clean", "label", "score"],
         ["clean", "distill"],
         ["clean", "distill", "feedback"],
         ["clean", "distill", "reward"],
         ["clean", "distill", "ppo"],
-        ["clean", "distill", "evaluate", "feedback", "label", "ppo", "reward"],
+        ["clean", "distill", "evaluate", "feedback", "label", "ppo", "reward", "score"],
     ]
     for spec in seen:
         assert spec.key.startswith(f"{spec.stage}/")
         assert spec.module == PIPELINE[spec.stage].module
         assert spec.config["seed"] == config.seed
-    assert seen[5].config == {
+    assert seen[6].config == {
         "ppo": config.ppo.model_dump(mode="json"),
         "name": "smoke",
         "seed": config.seed,

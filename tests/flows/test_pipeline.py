@@ -18,14 +18,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
-STAGES = ["clean", "label", "distill", "feedback", "reward", "ppo", "evaluate", "report"]
+STAGES = ["clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report"]
 MODELS = {"unrefined", "teacher_zero_shot", "teacher_few_shot", "distilled", "aligned"}
 METRICS = {"accuracy", "perplexity", "gold_win_rate", "tokens_per_second", "parameters"}
 # Loops that are long enough to be killed in their middle. The label stage keeps every 16th pass, one a sheet.
 SLOW = (
     "data.single_sheets.train=60",
     "label.token_budget=64",
-    "label.scored_share=1",
+    "score.share=1",
     "distill.token_budget=1024",
     "distill.row_tokens=1024",
     "distill.checkpoint_seconds=0",
@@ -184,7 +184,7 @@ def test_killed_three_times_it_goes_on_and_ends_in_the_same_model(
     undisturbed: tuple["Retort", "Result"], tmp_path: Path, retort_at: Any
 ) -> None:
     retort = retort_at(tmp_path / "home")
-    for stage in ("label", "distill", "ppo"):
+    for stage in ("score", "distill", "ppo"):
         checkpoints = retort.home / "store" / "checkpoints" / stage
         retort.kill_when(
             lambda here=checkpoints: any(here.glob("*/*/[!.]*")), "run", str(retort.smoke), *SLOW
@@ -194,18 +194,18 @@ def test_killed_three_times_it_goes_on_and_ends_in_the_same_model(
         assert retort.is_alone_within(20), retort.survivors()
     result = retort.run_smoke(*SLOW)
     assert result.code == 0, result.err
-    expected = dict.fromkeys(STAGES[:5], "cached") | {
+    expected = dict.fromkeys(STAGES[:6], "cached") | {
         "ppo": "resumed",
         "evaluate": "executed",
         "report": "executed",
     }
     assert retort.states() == expected
-    assert {stage: retort.record(stage)["state"] for stage in ("clean", "label", "distill", "feedback")} == {
+    assert {stage: retort.record(stage)["state"] for stage in ("clean", "score", "distill", "feedback")} == {
         "clean": "executed",
-        "label": "resumed",
+        "score": "resumed",
         "distill": "resumed",
         "feedback": "executed",
     }
-    for stage in STAGES[:6]:
+    for stage in STAGES[:7]:
         assert retort.manifests()[stage] == undisturbed[0].manifests()[stage]
     assert not list((retort.home / "store" / "checkpoints").glob("*/*"))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.flow, pytest.mark.service, pytest.mark.timeout(300)]
 
-STAGES = ["clean", "label", "distill", "feedback", "reward", "ppo", "evaluate", "report"]
+STAGES = ["clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report"]
 # What the second run on the servers changes too.
 FIRST, SECOND = ("reward.epochs=2",), ("reward.epochs=2", "evaluate.shots=1")
 

@@ -1,0 +1,27 @@
+"""How the student learns: the section `distill`."""
+
+from pydantic import Field
+
+from configs.section import Count, Divergence, LearningRate, Precision, Section, Share
+
+
+class DistillConfig(Section):
+    """How the student learns from labels."""
+
+    epochs: Count = Field(description="passes over the training rows")
+    learning_rate: LearningRate = Field(description="peak of AdamW's rate")
+    warmup_steps: Count = Field(description="optimiser steps of linear warm-up")
+    weight_decay: float = Field(ge=0, le=1, description="of AdamW, on matrices only")
+    kd_weight: Share = Field(
+        description="weight of the divergence from the teacher; the rest is cross-entropy on gold"
+    )
+    divergence: Divergence = Field(description="how the student's distribution is held against the teacher's")
+    skew: float = Field(
+        gt=0, lt=1, description="share of the first side in the mixture that a skewed KL compares it with"
+    )
+    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
+    row_tokens: Count = Field(description="longest packed row, tokens")
+    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
+    validate_every: Count = Field(description="optimiser steps between validations")
+    precision: Precision = Field(description="arithmetic of the forward and backward pass; weights stay fp32")
+    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
