@@ -90,12 +90,9 @@ def make_spec(name: str, config: RunConfig, external: Mapping[str, str], refs: R
     tree = config.model_dump(mode="json")
     sections = {part: tree[part] for part in (*stage.reads, "seed")}
     inputs = {need: refs[need] for need in stage.needs}
-    key = stage_key(
-        name,
-        stage.module,
-        sections,
-        {need: ref.sha256 for need, ref in inputs.items()},
-        {part: external[part] for part in stage.external},
-        stage.files,
+    outside = {part: external[part] for part in stage.external}
+    digests = {need: ref.sha256 for need, ref in inputs.items()}
+    key = stage_key(name, stage.module, sections, digests, outside, stage.files)
+    return StageSpec(
+        stage=name, module=stage.module, key=key, config=sections, inputs=inputs, external=outside
     )
-    return StageSpec(stage=name, module=stage.module, key=key, config=sections, inputs=inputs)

@@ -8,9 +8,10 @@ import importlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,12 +22,14 @@ from configs.section import Section
 from tasks.ml.checkpoint import Tensors, read_state, write_state
 from tasks.ml.progress import Bar
 from tasks.ml.prompts import SYSTEM
+from tasks.ml.records import Records
 from tasks.ml.trainer import Watch
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.errors import DiskFullError, Problem
 from tasks.shared.hardware import keep_freed_memory
 from tasks.shared.progress import ProgressBars
+from tasks.shared.record_shards import RecordShards
 from tasks.shared.store import Store
 from tasks.shared.tracking import StageRun, Tracker
 from tasks.stage_spec import StageResult, StageSpec, State, flatten
@@ -48,6 +51,8 @@ class StageContext:
         bars: Shows progress.
         checkpoints: Keeps the state of long loops.
         tracker: Registers models.
+        records: Gives what earlier runs of this or other configurations wrote under a name.
+        external: Digest of each input from outside the store, by name, such as `teacher`.
         data_endpoint: Address of the S3 server that datasets are read from, if there is one.
     """
 
@@ -60,6 +65,8 @@ class StageContext:
     bars: ProgressBars
     checkpoints: "StoreCheckpoints"
     tracker: Tracker
+    records: Callable[[str], Records]
+    external: Mapping[str, str]
     data_endpoint: str | None = None
 
     @property
@@ -145,6 +152,7 @@ def _compute(spec: StageSpec, place: Place, store: Store, console: Console) -> t
         out = scratch / "out"
         out.mkdir()
         checkpoints = StoreCheckpoints(store, spec.key, scratch)
+        tell = partial(console.print, markup=False, soft_wrap=True)
         for name, ref in spec.inputs.items():
             run.dataset(name, ref.uri, ref.sha256, int(ref.summary.get("rows", 0)), "input")
         with ProgressBars(console) as bars, room_on_disk(place.home):
@@ -159,6 +167,8 @@ def _compute(spec: StageSpec, place: Place, store: Store, console: Console) -> t
                     bars,
                     checkpoints,
                     tracker,
+                    lambda namespace: RecordShards(store, namespace, tell),
+                    spec.external,
                     place.data_endpoint,
                 )
             )

@@ -20,6 +20,7 @@ class StageSpec(BaseModel):
         key: Where its artifact is kept.
         config: The sections of the configuration that it reads, and the seed.
         inputs: Its input artifacts by the name of the stage that made them.
+        external: Digest of each input from outside the store, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +30,7 @@ class StageSpec(BaseModel):
     key: str
     config: dict[str, Any]
     inputs: dict[str, ArtifactRef]
+    external: dict[str, str]
 
 
 class StageResult(BaseModel):

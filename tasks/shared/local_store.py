@@ -1,11 +1,12 @@
 """A store in a folder of this machine.
 
 An artifact is put together beside its place and gets its name in one rename, so half of one is never seen.
-A checkpoint is `checkpoints/<key>/<name>/<sha256>`: file and digest appear in one rename, too.
+A checkpoint is `checkpoints/<key>/<name>/<sha256>`: file and digest appear in one rename, too, as do shards.
 """
 
 import contextlib
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from tasks.shared.artifacts import (
     make_manifest,
     parse_manifest,
     place,
+    sha256_bytes,
     sha256_file,
     verify_artifact,
     verify_files,
@@ -153,6 +155,32 @@ class LocalStore:
         path = self._record(key)
         with disk_errors(path, 0):
             return parse_record(path.read_bytes(), str(path)) if path.exists() else None
+
+    def put_shard(self, namespace: str, data: bytes) -> str:
+        """Write the file under its digest."""
+        name = sha256_bytes(data)
+        write_file(self.root / place("shards", namespace, name), data)
+        return name
+
+    def list_shards(self, namespace: str) -> list[str]:
+        """List the folder without what killed writers left."""
+        folder = self.root / place("shards", namespace)
+        with disk_errors(folder, 0):
+            return sorted(name for name in os.listdir(folder) if name[0] != ".") if folder.exists() else []
+
+    def get_shard(self, namespace: str, name: str) -> Path | None:
+        """Give the file where it lies."""
+        path = self.root / place("shards", namespace, name)
+        return path if path.exists() else None
+
+    def quarantine_shard(self, namespace: str, name: str) -> bool:
+        """Rename the file."""
+        path = self.root / place("shards", namespace, name)
+        aside = self.root / place("quarantine/shards", namespace, name)
+        with disk_errors(aside, 0), contextlib.suppress(FileNotFoundError):
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(aside)
+        return True
 
     def _artifact(self, key: str) -> Path:
         return self.root / place("artifacts", key)

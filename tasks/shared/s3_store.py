@@ -23,12 +23,21 @@ from tasks.shared.artifacts import (
     parse_manifest,
     place,
     read_manifest,
+    sha256_bytes,
     sha256_file,
     verify_artifact,
     verify_files,
     wrong_digest,
 )
-from tasks.shared.disk import disk_errors, exclusive, move_folder, replacing, seal_folder, wait_silently
+from tasks.shared.disk import (
+    disk_errors,
+    exclusive,
+    move_folder,
+    replacing,
+    seal_folder,
+    wait_silently,
+    write_file,
+)
 from tasks.shared.errors import StoreError
 from tasks.shared.s3_bucket import Bucket
 from tasks.shared.s3_lease import S3Lease
@@ -176,6 +185,45 @@ class S3Store:
         name = self._key("records", key) + ".json"
         stored = self._bucket.read(name)
         return None if stored is None else parse_record(stored.body, self._bucket.uri(name))
+
+    def put_shard(self, namespace: str, data: bytes) -> str:
+        """Write the file into the cache, then upload it; S3 shows it when it is complete."""
+        name = sha256_bytes(data)
+        path = self._cache / place("shards", namespace, name)
+        write_file(path, data)
+        self._bucket.upload(self._key("shards", namespace, name), path, name)
+        return name
+
+    def list_shards(self, namespace: str) -> list[str]:
+        """List the objects; a thousand of them cost one request."""
+        folder = self._key("shards", namespace) + "/"
+        return sorted(key.removeprefix(folder) for key in self._bucket.keys(folder))
+
+    def get_shard(self, namespace: str, name: str) -> Path | None:
+        """Give the copy in the cache; a shard is downloaded once."""
+        path = self._cache / place("shards", namespace, name)
+        if path.exists():
+            return path
+        stored = self._key("shards", namespace, name)
+        put = self._bucket.look(stored)
+        if put is None:
+            return None
+        with disk_errors(path, put.bytes), replacing(path) as out:
+            self._bucket.download(stored, out)
+        return path
+
+    def quarantine_shard(self, namespace: str, name: str) -> bool:
+        """Download the shard anew; if it is still damaged, copy it aside and delete it."""
+        cached = self._cache / place("shards", namespace, name)
+        cached.unlink(missing_ok=True)
+        path = self.get_shard(namespace, name)
+        if path is None or sha256_file(path) == name:
+            return False
+        path.unlink()
+        stored = self._key("shards", namespace, name)
+        self._bucket.copy(stored, self._key("quarantine/shards", namespace, name))
+        self._bucket.delete(stored)
+        return True
 
     def _download(self, ref: ArtifactRef, folder: Path) -> None:
         """Put an artifact together beside its place in the cache; give it its name when it is verified."""

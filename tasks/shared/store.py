@@ -2,7 +2,8 @@
 
 The kinds of store are in `local_store` (a folder) and `s3_store` (a bucket). Their layout is the same:
 `artifacts/<key>/<file>`, `artifacts/<key>/manifest.json`, `checkpoints/<key>/<name>`, `leases/<key>`,
-`records/<key>.json`, `quarantine/<key>-<n>/<file>`, `quarantine/<key>-<n>.json` (the reason).
+`records/<key>.json`, `shards/<namespace>/<sha256>`, `quarantine/<key>-<n>/<file>`,
+`quarantine/<key>-<n>.json` (the reason), `quarantine/shards/<namespace>/<sha256>`.
 """
 
 import json
@@ -94,6 +95,27 @@ class Store(Protocol):
 
     def read_record(self, key: str) -> dict[str, Any] | None:
         """Give what `write_record` kept last, or None."""
+        ...
+
+    def put_shard(self, namespace: str, data: bytes) -> str:
+        """Keep an immutable file as a whole or not at all; give its name, which is its sha256.
+
+        Args:
+            namespace: A word, a slash and 64 hexadecimal digits.
+            data: The file's bytes; the same bytes a second time change nothing.
+        """
+        ...
+
+    def list_shards(self, namespace: str) -> list[str]:
+        """Name the files that `put_shard` kept, sorted."""
+        ...
+
+    def get_shard(self, namespace: str, name: str) -> Path | None:
+        """Give a local file with a shard's bytes, not verified, only to be read; None if there is none."""
+        ...
+
+    def quarantine_shard(self, namespace: str, name: str) -> bool:
+        """Move a damaged shard aside; False if only a copy on this machine was, which is then gone."""
         ...
 
 
