@@ -1,8 +1,20 @@
 """How the student learns: the section `distill`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from configs.section import Count, Divergence, LearningRate, Precision, Section, Share
+
+Targets = Literal["all", "gold", "teacher"]
+
+
+class OnPolicyConfig(Section):
+    """Steps in which the student learns from what the teacher thinks of its own answers."""
+
+    share: Share = Field(description="share of the optimiser steps; needs the teacher in memory; 0: none")
+    temperature: float = Field(ge=0, le=2, description="of the student's answers; 0 is greedy")
+    max_new_tokens: Count = Field(description="longest answer, tokens")
 
 
 class DistillConfig(Section):
@@ -18,6 +30,10 @@ class DistillConfig(Section):
     divergence: Divergence = Field(description="how the student's distribution is held against the teacher's")
     skew: float = Field(
         gt=0, lt=1, description="share of the first side in the mixture that a skewed KL compares it with"
+    )
+    on_policy: OnPolicyConfig
+    targets: Targets = Field(
+        description="whose answers are learnt: gold, the teacher's (sequence-level distillation), or all"
     )
     token_budget: Count = Field(description="tokens of an optimiser step, padding included")
     row_tokens: Count = Field(description="longest packed row, tokens")

@@ -22,5 +22,11 @@ class ScoreConfig(Section):
 
     share: Share = Field(description="share of the training groups whose answers the teacher scores")
     top_k: int = Field(ge=1, le=1024, description="teacher tokens kept at each position of an answer")
+    most_lost: Share = Field(
+        description="largest share of the KL that `top_k` tokens may lose on a sample; else more are kept"
+    )
+    temperature: float = Field(
+        gt=0, le=10, description="at which teacher and student are compared; 1: as they are"
+    )
     token_budget: Count = Field(description="tokens in one teacher pass, padding included")
     precision: Precision = Field(description="arithmetic of the teacher")

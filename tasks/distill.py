@@ -28,7 +28,7 @@ def run(context: StageContext) -> dict[str, Any]:
     student, tokenizer, kept, layers = cut_student(context, rows)
     save_model(context.out / "unrefined", student, tokenizer)
     groups, held_out = _groups(tokenizer, rows, config), _groups(tokenizer, valid, config)
-    signal = TeacherSignal.load(context.inputs["score"] / "signal.safetensors")
+    signal = TeacherSignal.load(context.inputs["score"] / "signal")
     student_id = ids_in_student(kept, signal)
     watch = context.watch("distill", len(distill_plan(groups, config, context.seed)))
     train_distill(student, groups, held_out, signal, student_id, config, context.seed, watch)
@@ -108,7 +108,7 @@ def calibration(tokenizer: Any, rows: list[Row], tokens: int) -> list[Any]:
 
 def ids_in_student(kept: list[int], signal: TeacherSignal) -> torch.Tensor:
     """The student's id of each of the teacher's, -1 where it has none; long enough for all in the signal."""
-    scored = int(signal.ids.max()) if signal.ids.numel() else 0
+    scored = int(signal.ids.max(initial=0))
     student_id = torch.full((max(*kept, scored) + 1,), -1)
     student_id[torch.tensor(kept)] = torch.arange(len(kept))
     return student_id

@@ -15,47 +15,32 @@ from configs.section import Divergence
 
 @dataclass(frozen=True)
 class SparseDistribution:
-    """The top of a distribution and the rest.
+    """The top of N distributions and the mass of the rest.
 
     Attributes:
         ids: Token ids in the student's vocabulary; -1 where the student has no such token. Shape [N, K].
         log_probs: Log-probabilities of these tokens, in nats. Shape [N, K].
+        log_tail: Log of the mass of all other tokens, in nats. Shape [N].
+        temperature: At which they were taken.
     """
 
     ids: torch.Tensor
     log_probs: torch.Tensor
+    log_tail: torch.Tensor
+    temperature: float = 1.0
 
-    def __getitem__(self, rows: torch.Tensor) -> "SparseDistribution":
-        return SparseDistribution(self.ids[rows], self.log_probs[rows])
+    def classes(self) -> torch.Tensor:
+        """Log-probabilities of the K kept tokens and the rest; tokens unknown to the student join the rest.
 
+        What was stored in half precision adds up to 1 within a thousandth only, hence the last step.
 
-def log_rest(log_probs: torch.Tensor) -> torch.Tensor:
-    """Log of the mass that log-probabilities leave: log(1 - sum exp), of at least 1e-6. Shape [N]."""
-    return torch.log1p(-log_probs.exp().sum(-1).clamp(max=1 - 1e-6))
-
-
-def split_teacher(teacher: SparseDistribution) -> torch.Tensor:
-    """Log-probabilities of the K kept tokens and the rest; tokens unknown to the student join the rest.
-
-    Returns:
-        Shape [N, K + 1]; -inf for unknown tokens.
-    """
-    known = teacher.log_probs.masked_fill(teacher.ids < 0, -torch.inf)
-    return torch.cat([known, log_rest(known)[:, None]], dim=1)
-
-
-def split_student(log_probs: torch.Tensor, teacher: SparseDistribution) -> torch.Tensor:
-    """The student's log-probabilities on the teacher's K + 1 classes.
-
-    Args:
-        log_probs: The student's log-probabilities. Shape [N, V].
-        teacher: Whose classes to use.
-
-    Returns:
-        Shape [N, K + 1]; -inf for unknown tokens.
-    """
-    chosen = log_probs.gather(1, teacher.ids.clamp(min=0)).masked_fill(teacher.ids < 0, -torch.inf)
-    return torch.cat([chosen, log_rest(chosen)[:, None]], dim=1)
+        Returns:
+            Shape [N, K + 1]; -inf for unknown tokens.
+        """
+        unknown = self.ids < 0
+        lost = self.log_probs.masked_fill(~unknown, -torch.inf).logsumexp(-1)
+        known = self.log_probs.masked_fill(unknown, -torch.inf)
+        return torch.cat([known, torch.logaddexp(self.log_tail, lost)[:, None]], dim=1).log_softmax(-1)
 
 
 def forward_kl(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:

@@ -45,23 +45,32 @@ def load_teacher(source: str, revision: str, cache: Path) -> tuple[Any, PreTrain
     Raises:
         TeacherNotFound: There is no such model here.
     """
-    transformers_logging.disable_progress_bar()
+    tokenizer = load_teacher_tokenizer(source, revision, cache)
     if source.startswith(RANDOM):
-        letters = byte_tokenizer()
-        return tiny_random_model(letters, seed=0).eval(), letters
+        return tiny_random_model(tokenizer, seed=0).eval(), tokenizer
+    model = _pretrained(AutoModelForCausalLM, source, revision, cache, dtype=torch.float32)
+    return model.eval(), tokenizer
+
+
+def load_teacher_tokenizer(source: str, revision: str, cache: Path) -> PreTrainedTokenizerBase:
+    """Load the tokeniser alone; see `load_teacher`."""
+    if source.startswith(RANDOM):
+        return byte_tokenizer()
+    return ready_tokenizer(_pretrained(AutoTokenizer, source, revision, cache))
+
+
+def _pretrained(kind: Any, source: str, revision: str, cache: Path, **options: Any) -> Any:
+    transformers_logging.disable_progress_bar()
     path = locate(source)
     if path is not None and path.suffix == ".gguf":
         path = converted(path, cache)
     try:
-        place = source if path is None else path
-        model = AutoModelForCausalLM.from_pretrained(place, revision=revision, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision)
+        return kind.from_pretrained(source if path is None else path, revision=revision, **options)
     except (OSError, ValueError) as error:
         remedy = "Check the id; without a network only models in the local cache can be loaded."
         raise not_found(
             f"`{source}`, which could not be loaded ({error})", "a causal language model", remedy
         ) from error
-    return model.eval(), ready_tokenizer(tokenizer)
 
 
 def converted(gguf: Path, cache: Path) -> Path:

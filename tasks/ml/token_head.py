@@ -69,7 +69,7 @@ class _TokenHead(torch.autograd.Function):
         wanted = (1 + entropy_gradient) * bool(ctx.needs_input_grad[0])
         log_probs, entropies = hidden.new_empty(2, count, dtype=torch.float32)
         slopes = [torch.empty_like(hidden) for _ in range(wanted)]
-        for tile in _tiles(count, len(weight)):
+        for tile in tiles(count, len(weight)):
             shifted, mass, total = _masses(hidden[tile], weight, temperature)
             log_probs[tile] = shifted.gather(0, target[None, tile]).squeeze(0) - total.log()
             product = shifted.mul_(mass)
@@ -97,7 +97,7 @@ class _TokenHead(torch.autograd.Function):
             of_hidden = sum(gradient[:, None].to(slope.dtype) * slope for gradient, slope in pairs)
         if ctx.needs_input_grad[1]:
             of_weight = torch.zeros(weight.shape)
-            for tile in _tiles(len(hidden), len(weight)):
+            for tile in tiles(len(hidden), len(weight)):
                 shifted, mass, total = _masses(hidden[tile], weight, ctx.temperature)
                 of_log_prob, of_entropy = (gradient[None, tile] for gradient in gradients)
                 surplus = shifted.add_(entropies[tile] - total.log())
@@ -127,27 +127,36 @@ class _Scratch(threading.local):
 _SCRATCH = _Scratch()
 
 
-def _tiles(count: int, vocabulary: int) -> list[slice]:
+def tiles(count: int, vocabulary: int) -> list[slice]:
+    """Cut `count` states into tiles whose logits fit the tables that are kept."""
     columns = max(1, _TILE_NUMBERS // vocabulary // _STEP) * _STEP
     return [slice(start, min(start + columns, count)) for start in range(0, count, columns)]
 
 
-def _masses(
-    hidden: torch.Tensor, weight: torch.Tensor, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of a tile: z less its largest, e to the power of that, its sum. Shapes [V, t], [V, t], [t]; fp32.
+def column_logits(
+    hidden: torch.Tensor, weight: torch.Tensor, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of a tile: z less its largest, and a table of the same shape to write into. Shapes [V, t]; fp32.
 
     One state a column: with the larger factor on the left the products take a quarter less time. What is
     given back is overwritten by the next call.
     """
-    logits, mass = _SCRATCH.take(len(weight), len(hidden))
+    logits, spare = _SCRATCH.take(len(weight), len(hidden))
     is_fp32 = weight.dtype == logits.dtype
-    product = logits if is_fp32 else mass.flatten().view(weight.dtype)[: mass.numel()].view_as(mass)
+    product = logits if is_fp32 else spare.flatten().view(weight.dtype)[: spare.numel()].view_as(spare)
     torch.mm(weight, hidden.T.contiguous(), out=product)
     if not is_fp32:
         logits.copy_(product)
     if temperature != 1:
         logits /= temperature
     logits -= logits.amax(0)
+    return logits, spare
+
+
+def _masses(
+    hidden: torch.Tensor, weight: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of a tile: z less its largest, e to the power of that, its sum. Shapes [V, t], [V, t], [t]; fp32."""
+    logits, mass = column_logits(hidden, weight, temperature)
     torch.exp(logits, out=mass)
     return logits, mass, mass.sum(0)

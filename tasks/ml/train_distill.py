@@ -7,10 +7,13 @@ import torch
 
 from configs.schema_distill import DistillConfig
 from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
-from tasks.ml.kd_loss import divergence, gold_cross_entropy, split_student, split_teacher
-from tasks.ml.models import hidden_states, response_log_probs
+from tasks.ml.distill_head import distill_head
+from tasks.ml.kd_loss import SparseDistribution, divergence
+from tasks.ml.models import hidden_states
+from tasks.ml.on_policy import OnlineTeacher, OnPolicyPlan
 from tasks.ml.precision import arithmetic
 from tasks.ml.teacher_signal import TeacherSignal
+from tasks.ml.token_head import token_log_probs
 from tasks.ml.trainer import Watch, train
 
 
@@ -23,6 +26,7 @@ def train_distill(
     config: DistillConfig,
     seed: int,
     watch: Watch,
+    teacher: OnlineTeacher | None = None,
 ) -> None:
     """Train the student in place.
 
@@ -35,10 +39,14 @@ def train_distill(
         config: The section.
         seed: Of the order of batches.
         watch: Who follows.
+        teacher: Needed where `on_policy.share` is above 0.
     """
     pad = student.config.pad_token_id
 
     def loss_of(batch: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
+        if isinstance(plan, OnPolicyPlan) and plan.is_on_policy:
+            loss, points = distill_loss(student, batch, plan.signal, student_id, taught)
+            return loss, {"on_policy_divergence": points["teacher_divergence"]}
         return distill_loss(student, batch, signal, student_id, config)
 
     def validate(steps: int) -> dict[str, float]:
@@ -46,7 +54,11 @@ def train_distill(
             return {}
         return {"valid_nll": mean_nll(student, held_out, config, pad)}
 
-    plan = distill_plan(groups, config, seed)
+    plan: Sequence[list[Group]] = distill_plan(groups, config, seed)
+    # Nobody wrote a gold answer to what the student says.
+    taught = config.model_copy(update={"kd_weight": 1.0})
+    if teacher is not None and config.on_policy.share:
+        plan = OnPolicyPlan(plan, signal, student, teacher, config.on_policy, config.precision, seed)
     student.train()
     train(student, plan, loss_of, config, pad, watch, validate if held_out else None)
     student.eval()
@@ -64,19 +76,64 @@ def distill_plan(groups: Sequence[Group], config: DistillConfig, seed: int) -> l
 def distill_loss(
     student: Any, batch: PackedBatch, signal: TeacherSignal, student_id: torch.Tensor, config: DistillConfig
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """(1 - w) CE(gold) + w D(teacher, student), mean over tokens, in nats; w = 0 where nobody scored."""
-    log_probs = response_log_probs(student, hidden_states(student, batch), batch)
-    per_token = gold_cross_entropy(log_probs, batch.target)
-    points = {"gold_nll": per_token.detach().mean().item()}
-    known = signal.known(batch)
-    if config.kd_weight and known.any():
-        teacher = signal.at(batch, known, student_id)
-        sides = (split_teacher(teacher), split_student(log_probs[known], teacher))
-        distance = divergence(config.divergence, *sides, config.skew)
-        weighted = per_token * (1 - config.kd_weight * known)
-        per_token = weighted.index_add(0, known.nonzero().flatten(), config.kd_weight * distance)
-        points["teacher_divergence"] = distance.detach().mean().item()
-    return per_token.mean(), points
+    """Mean over N tokens, in nats, of (1 - w) CE(gold) + w T^2 D(teacher, student); w = 0 where not scored.
+
+    Both distributions are taken at temperature T, whose square keeps the gradients' size (Hinton et al.
+    2015, section 2).
+    """
+    states = hidden_states(student, batch)[batch.source]
+    known = signal.known(batch) if config.kd_weight else torch.zeros(len(batch.target), dtype=torch.bool)
+    teacher = spread(signal.at(batch, known, student_id), known) if known.any() else None
+    return token_losses(student, states, batch.target, teacher, known, config)
+
+
+def token_losses(
+    student: Any,
+    states: torch.Tensor,
+    target: torch.Tensor,
+    teacher: SparseDistribution | None,
+    known: torch.Tensor,
+    config: DistillConfig,
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of N tokens from the states that predict them, and the points to log.
+
+    Args:
+        student: Its head is used.
+        states: Shape [N, H].
+        target: Gold tokens. Shape [N].
+        teacher: Its distributions at all N tokens, or None.
+        known: Where the teacher counts. Shape [N].
+        config: Weight, divergence and skew.
+    """
+    if teacher is None:
+        nll = -token_log_probs(states, student.lm_head.weight, target)[0].mean()
+        return nll, {"gold_nll": nll.item()}
+    sums = {"gold_nll": 0.0, "teacher_divergence": 0.0}
+    share = config.kd_weight * known
+    reference = teacher.classes()
+
+    def loss_of(gold: torch.Tensor, classes: torch.Tensor, rows: slice) -> torch.Tensor:
+        distance = divergence(config.divergence, reference[rows], classes, config.skew)
+        sums["gold_nll"] -= float(gold.detach().sum())
+        sums["teacher_divergence"] += float(distance.detach()[known[rows]].sum())
+        weight = share[rows]
+        return (weight * teacher.temperature**2 * distance - (1 - weight) * gold) / len(target)
+
+    weight = student.lm_head.weight
+    loss = distill_head(states, weight, target, teacher.ids, teacher.temperature, loss_of)
+    return loss, {
+        "gold_nll": sums["gold_nll"] / len(target),
+        "teacher_divergence": sums["teacher_divergence"] / int(known.sum()),
+    }
+
+
+def spread(teacher: SparseDistribution, known: torch.Tensor) -> SparseDistribution:
+    """Distributions of the known tokens among all N; the others have all their mass in the tail."""
+    count, top_k = len(known), teacher.ids.shape[1]
+    ids = torch.full((count, top_k), -1)
+    log_probs, log_tail = torch.full((count, top_k), -torch.inf), torch.zeros(count)
+    ids[known], log_probs[known], log_tail[known] = teacher.ids, teacher.log_probs, teacher.log_tail
+    return SparseDistribution(ids, log_probs, log_tail, teacher.temperature)
 
 
 @torch.no_grad()
@@ -87,8 +144,8 @@ def mean_nll(model: Any, groups: Sequence[Group], config: DistillConfig, pad: in
     for batch_groups in plan_batches(groups, config.token_budget, 0, 0):
         batch = pack(batch_groups, pad)
         with arithmetic(config.precision):
-            log_probs = response_log_probs(model, hidden_states(model, batch), batch)
-        total += float(gold_cross_entropy(log_probs, batch.target).sum())
+            states = hidden_states(model, batch)[batch.source]
+            total -= float(token_log_probs(states, model.lm_head.weight, batch.target)[0].sum())
         tokens += len(batch.target)
     model.train()
     return total / max(tokens, 1)

@@ -74,7 +74,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/rubric.py", {"label", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/reward_loss.py", {"reward", "ppo"}),
         ("tasks/ml/teacher.py", {"label", "score", "distill", "evaluate"}),
-        ("tasks/ml/decode.py", {"label", "feedback", "ppo", "evaluate"}),
+        ("tasks/ml/decode.py", {"label", "distill", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
         ("tasks/ml/pruning.py", {"distill"}),
         ("tasks/ml/closing.py", {"report"}),

@@ -12,9 +12,6 @@ from tasks.ml.kd_loss import (
     divergence,
     forward_kl,
     gold_cross_entropy,
-    log_rest,
-    split_student,
-    split_teacher,
 )
 
 
@@ -71,15 +68,14 @@ def test_every_divergence_is_the_sum_in_a_plain_loop(kind: Divergence, plain) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_that_the_student_lacks_leave_every_gradient_finite(kind: Divergence) -> None:
-    teacher = SparseDistribution(torch.tensor([[2, -1]]), logs(0.5, 0.3))
-    logits = torch.tensor([[0.3, -0.2, 0.5, 0.1]], requires_grad=True)
-    sides = (split_teacher(teacher), split_student(logits.log_softmax(-1), teacher))
-    distance = divergence(kind, *sides, 0.1)
+    teacher = SparseDistribution(torch.tensor([[2, -1]]), logs(0.5, 0.3), logs(0.2)[0]).classes()
+    student = torch.tensor([[-0.4, -torch.inf, -1.2]], requires_grad=True)
+    distance = divergence(kind, teacher, student, 0.1)
     distance.sum().backward()
     assert distance.item() > 0
-    assert logits.grad is not None
-    assert logits.grad.isfinite().all()
-    assert logits.grad.abs().min() > 0
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
+    assert student.grad[0, [0, 2]].abs().min() > 0
 
 
 def test_forward_kl_is_the_sum_over_the_teachers_classes() -> None:
@@ -99,61 +95,26 @@ def test_classes_that_the_teacher_rules_out_cost_nothing() -> None:
     assert forward_kl(logs(0.25, 0.75, 0.0), logs(0.5, 0.5, 0.0)).isfinite().all()
 
 
-def test_with_all_tokens_kept_it_is_the_dense_divergence() -> None:
-    teacher, student = random_logs(4, 6, 0), random_logs(4, 6, 1)
-    top, ids = teacher.topk(6, dim=-1)
-    sparse = SparseDistribution(ids, top)
-    got = forward_kl(split_teacher(sparse), split_student(student, sparse))
-    expected = [dense_kl(t, s) for t, s in zip(teacher.exp().tolist(), student.exp().tolist(), strict=True)]
-    assert got.tolist() == pytest.approx(expected, abs=1e-5)
-
-
 def test_what_is_not_kept_is_one_class() -> None:
-    # Teacher: tokens 2 and 0 hold 0.5 and 0.3, all others 0.2; the student gives them 0.4, 0.1 and 0.5.
-    teacher = SparseDistribution(torch.tensor([[2, 0]]), logs(0.5, 0.3))
-    student = logs(0.1, 0.2, 0.4, 0.3)
-    assert split_teacher(teacher).exp().tolist()[0] == pytest.approx([0.5, 0.3, 0.2], abs=1e-6)
-    assert split_student(student, teacher).exp().tolist()[0] == pytest.approx([0.4, 0.1, 0.5], abs=1e-6)
-    expected = 0.5 * math.log(0.5 / 0.4) + 0.3 * math.log(0.3 / 0.1) + 0.2 * math.log(0.2 / 0.5)
-    got = forward_kl(split_teacher(teacher), split_student(student, teacher))
-    assert got.item() == pytest.approx(expected, abs=1e-6)
+    teacher = SparseDistribution(torch.tensor([[2, 0]]), logs(0.5, 0.3), logs(0.2)[0])
+    assert teacher.classes().exp().tolist()[0] == pytest.approx([0.5, 0.3, 0.2], abs=1e-6)
 
 
 def test_tokens_that_the_student_lacks_join_the_rest() -> None:
-    # The teacher's 0.3 is for an unknown token: it stands with the other 0.2, against the student's 0.6.
-    teacher = SparseDistribution(torch.tensor([[2, -1]]), logs(0.5, 0.3))
-    student = logs(0.1, 0.2, 0.4, 0.3)
-    assert split_teacher(teacher).exp().tolist()[0] == pytest.approx([0.5, 0.0, 0.5], abs=1e-6)
-    assert split_student(student, teacher).exp().tolist()[0] == pytest.approx([0.4, 0.0, 0.6], abs=1e-6)
-    expected = 0.5 * math.log(0.5 / 0.4) + 0.5 * math.log(0.5 / 0.6)
-    got = forward_kl(split_teacher(teacher), split_student(student, teacher))
-    assert got.item() == pytest.approx(expected, abs=1e-6)
+    teacher = SparseDistribution(torch.tensor([[2, -1]]), logs(0.5, 0.3), logs(0.2)[0])
+    assert teacher.classes().exp().tolist()[0] == pytest.approx([0.5, 0.0, 0.5], abs=1e-6)
 
 
-def test_a_step_downhill_brings_the_student_nearer() -> None:
-    teacher = SparseDistribution(torch.tensor([[2, 0, -1]]), logs(0.5, 0.3, 0.1))
-    logits = torch.zeros(1, 4, requires_grad=True)
-
-    def loss() -> torch.Tensor:
-        return forward_kl(split_teacher(teacher), split_student(logits.log_softmax(-1), teacher)).sum()
-
-    loss().backward()
-    assert logits.grad is not None
-    # At uniform logits the classes weigh 0.25, 0.25 and a rest of 0.5: d/dz_i = s_i - t_i for kept tokens,
-    # and the rest's surplus of 0.5 - 0.2 is shared by its two tokens alike.
-    assert logits.grad.tolist()[0] == pytest.approx([0.25 - 0.3, 0.15, 0.25 - 0.5, 0.15], abs=1e-5)
+def test_where_nothing_is_left_the_rest_is_nothing() -> None:
+    whole = SparseDistribution(torch.tensor([[1, 0]]), logs(0.75, 0.25), torch.tensor([-torch.inf]))
+    assert whole.classes().exp().tolist()[0] == pytest.approx([0.75, 0.25, 0.0], abs=1e-6)
 
 
-def test_the_rest_never_falls_to_nothing() -> None:
-    assert log_rest(logs(0.5, 0.5)).item() == pytest.approx(math.log(1e-6), abs=0.1)
-    assert log_rest(logs(0.25, 0.5)).item() == pytest.approx(math.log(0.25), abs=1e-6)
-
-
-def test_rows_of_a_signal_can_be_picked() -> None:
-    signal = SparseDistribution(torch.arange(6).reshape(3, 2), random_logs(3, 2, 0))
-    picked = signal[torch.tensor([True, False, True])]
-    assert picked.ids.tolist() == [[0, 1], [4, 5]]
-    assert torch.equal(picked.log_probs, signal.log_probs[[0, 2]])
+def test_what_rounding_took_is_given_back() -> None:
+    # Stored in halves the shares may add up to 1.01: 0.5 / 1.01 and so on.
+    teacher = SparseDistribution(torch.tensor([[2, 0]]), logs(0.5, 0.31), logs(0.2)[0])
+    expected = [0.5 / 1.01, 0.31 / 1.01, 0.2 / 1.01]
+    assert teacher.classes().exp().tolist()[0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_gold_cross_entropy_reads_the_target() -> None:

@@ -16,7 +16,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_head, "_TILE_NUMBERS", 3 * VOCABULARY)
     monkeypatch.setattr(token_head, "_STEP", 1)
     padded = round_up(COUNT)
-    assert [tile.stop - tile.start for tile in token_head._tiles(padded, VOCABULARY)] == [3, 3, padded - 6]
+    assert [tile.stop - tile.start for tile in token_head.tiles(padded, VOCABULARY)] == [3, 3, padded - 6]
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

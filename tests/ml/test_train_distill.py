@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from tasks.ml.batching import Branch, Group, pack
-from tasks.ml.teacher_signal import join
+from tasks.ml.teacher_signal import Scores, TeacherSignal, score_batch
 from tasks.ml.train_distill import distill_loss, distill_plan, mean_nll, train_distill
 from tasks.ml.trainer import Watch
 
@@ -19,18 +20,24 @@ def probabilities(model, prompt: list[int], response: list[int]) -> list[list[fl
     return shares[len(prompt) - 1 : -1].tolist()
 
 
-def test_scored_tokens_mix_both_losses_and_the_others_learn_from_gold_alone(make_llama, config) -> None:
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_scored_tokens_mix_both_losses_and_the_others_learn_from_gold_alone(
+    make_llama, config, temperature: float
+) -> None:
     model, weight = make_llama(), 0.3
     section = config.distill.model_copy(update={"kd_weight": weight})
     # Of example 0 both tokens are scored: token 8 of the teacher is the student's 4, its 9 is unknown.
-    teacher = [[8.0, 9.0], [math.log(0.6), math.log(0.1)]]
-    signal = join({0: torch.tensor([teacher, teacher])}, examples=2, top_k=2)
+    top = np.log(np.array([[0.6, 0.1]] * 2)).astype(np.float16)
+    scores = Scores(np.array([[8, 9]] * 2, np.uint16), top, np.log(np.array([0.3, 0.3], np.float32)))
+    signal = TeacherSignal.join({0: scores}, 2, 2, temperature)
     student_id = torch.full((10,), -1)
     student_id[8] = 4
     expected = []
     for token, shares in zip((8, 9), probabilities(model, [5, 6, 7], [8, 9]), strict=True):
-        kl = 0.6 * math.log(0.6 / shares[4]) + 0.4 * math.log(0.4 / (1 - shares[4]))
-        expected.append((1 - weight) * -math.log(shares[token]) + weight * kl)
+        powers = [share ** (1 / temperature) for share in shares]
+        soft = powers[4] / sum(powers)
+        kl = 0.6 * math.log(0.6 / soft) + 0.4 * math.log(0.4 / (1 - soft))
+        expected.append((1 - weight) * -math.log(shares[token]) + weight * temperature**2 * kl)
     [shares] = probabilities(model, [5, 6, 10], [12])
     expected.append(-math.log(shares[12]))
     with torch.no_grad():
@@ -40,9 +47,25 @@ def test_scored_tokens_mix_both_losses_and_the_others_learn_from_gold_alone(make
     assert set(points) == {"gold_nll", "teacher_divergence"}
 
 
+def test_a_teacher_of_the_students_own_mind_pulls_nowhere(make_llama, config) -> None:
+    model = make_llama()
+    section = config.distill.model_copy(update={"kd_weight": 1.0})
+    groups = [Group((5, 6), (Branch((7,), (8, 9), 0), Branch((10,), (12,), 1)))]
+    signal = TeacherSignal.join(score_batch(model, groups, 6, 1.0, 0), 2, 6, 1.0)
+    loss, points = distill_loss(model, pack(groups, 0), signal, torch.arange(40), section)
+    loss.backward()
+    assert points["teacher_divergence"] == pytest.approx(0.0, abs=1e-5)
+    gradients = [p.grad.abs().max().item() for p in model.parameters() if p.grad is not None]
+    assert max(gradients) < 2e-2  # what half precision leaves; cross-entropy has some 0.3
+    cross_entropy, _ = distill_loss(model, pack(groups, 0), TeacherSignal.none(2), torch.arange(40), section)
+    model.zero_grad()
+    cross_entropy.backward()
+    assert max(p.grad.abs().max().item() for p in model.parameters() if p.grad is not None) > 0.2
+
+
 def test_without_weight_or_signal_it_is_the_cross_entropy(make_llama, config) -> None:
     model = make_llama()
-    nothing = join({}, examples=2, top_k=2)
+    nothing = TeacherSignal.none(2)
     shares = [*probabilities(model, [5, 6, 7], [8, 9]), *probabilities(model, [5, 6, 10], [12])]
     expected = -sum(math.log(share[token]) for share, token in zip(shares, (8, 9, 12), strict=True)) / 3
     with torch.no_grad():
@@ -73,7 +96,7 @@ def test_a_student_learns_its_answers_and_says_so(make_llama, config) -> None:
     )
     before = mean_nll(model, GROUPS, settings, 0)
     watch = Watch(log=lambda metrics, step: points.append((step, metrics)))
-    train_distill(model, GROUPS, GROUPS, join({}, 2, 2), torch.empty(0), settings, seed=0, watch=watch)
+    train_distill(model, GROUPS, GROUPS, TeacherSignal.none(2), torch.empty(0), settings, seed=0, watch=watch)
     assert mean_nll(model, GROUPS, settings, 0) < 0.2 * before
     assert [step for step, metrics in points if "valid_nll" in metrics] == [5, 10, 12]
     assert points[0][1]["loss"] == pytest.approx(before, abs=1e-5)
