@@ -158,7 +158,7 @@ class RunConfig(Section):
     def _parts_agree(self) -> "RunConfig":
         for section in ("reward", "ppo"):
             frozen = getattr(self, section).frozen_layers
-            if frozen >= self.student.layers:
+            if self.student.kind != "pretrained" and frozen >= self.student.layers:
                 raise ValueError(
                     f"`{section}.frozen_layers` {frozen} must be below `student.layers` {self.student.layers}"
                 )

@@ -20,7 +20,7 @@ class Stage:
     Attributes:
         module: Module of its `run`.
         reads: Parts of the configuration in its key.
-        external: Inputs from outside the store in its key: `dataset`, `teacher`, `people`.
+        external: Inputs from outside the store in its key: `dataset`, `teacher`, `student`, `people`.
         needs: Stages whose artifacts it reads.
         files: Files of ours, other than modules, in its key.
     """
@@ -37,7 +37,10 @@ PIPELINE: Mapping[str, Stage] = {
     "label": Stage("tasks.label", ("label", "teacher"), ("clean",), ("teacher",)),
     "score": Stage("tasks.score", ("score", "teacher"), ("label",), ("teacher",)),
     "distill": Stage(
-        "tasks.distill", ("distill", "student", "teacher"), ("clean", "label", "score"), ("teacher",)
+        "tasks.distill",
+        ("distill", "student", "teacher"),
+        ("clean", "label", "score"),
+        ("teacher", "student"),
     ),
     "feedback": Stage("tasks.collect_feedback", ("feedback",), ("clean", "distill"), ("people",)),
     "reward": Stage("tasks.train_reward", ("reward",), ("clean", "distill", "feedback")),

@@ -98,18 +98,19 @@ def make_place(platform: PlatformConfig, env: Env, services: Services | None, qu
 
 
 def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
-    """Digests of what comes from outside the store: dataset, teacher, people's feedback.
+    """Digests of what comes from outside the store: dataset, teacher, student, people's feedback.
 
     Raises:
         DataError: Naming all that are missing.
     """
-    from tasks.teacher_digest import teacher_digest
+    from tasks.teacher_digest import student_digest, teacher_digest
 
     memo = place.home / "cache" / "digests.json"
     people = config.feedback.events
     digesting: dict[str, Callable[[], str]] = {
         "dataset": lambda: source_digest(config.data.source, memo, place.data_endpoint),
         "teacher": lambda: teacher_digest(config.teacher.source, config.teacher.revision, memo),
+        "student": lambda: student_digest(config.student.source, memo),
         "people": lambda: source_digest(people, memo) if people else "simulated",
     }
     digests: dict[str, str] = {}

@@ -1,6 +1,9 @@
 """Where a teacher's weights are; cheap to import, since cache keys ask before any model library is loaded."""
 
 import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from configs.errors import Problem, RetortError
@@ -51,3 +54,12 @@ def gguf_in_package(name: str) -> Path:
 def not_found(got: str, expected: str, remedy: str) -> TeacherNotFound:
     """The error that names the key."""
     return TeacherNotFound(Problem("teacher.source", got, expected, remedy))
+
+
+@contextmanager
+def looked_for_as(key: str) -> Iterator[None]:
+    """Let the error that there is no model name another key than `teacher.source`."""
+    try:
+        yield
+    except TeacherNotFound as error:
+        raise TeacherNotFound([replace(problem, what=key) for problem in error.problems]) from error

@@ -7,12 +7,37 @@ that the full tokeniser applied to it is among those kept, in the same order of 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from tasks.ml.prompts import chat
+from tasks.ml.rows import Row
+
+
+def domain_texts(
+    tokenizer: PreTrainedTokenizerBase, rows: Iterable[Row], lexicon: Iterable[str]
+) -> Iterator[str]:
+    """Every text that the student must be able to read or write without changing how it is cut.
+
+    Args:
+        tokenizer: Whose chat form the texts have.
+        rows: All questions and answers.
+        lexicon: Names that answers may hold.
+    """
+    roles = (("system", "s"), ("user", "u"), ("assistant", "a"))
+    frame = [{"role": role, "content": content} for role, content in roles]
+    yield str(tokenizer.apply_chat_template(frame, tokenize=False))
+    for name in lexicon:
+        yield from (name, f" {name}", f"\n{name}")
+    for row in rows:
+        prompt = tokenizer.apply_chat_template(chat(row), tokenize=False, add_generation_prompt=True)
+        yield str(prompt) + (row.answer or "")
+        if row.answer:
+            yield row.answer
 
 
 def used_tokens(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> set[int]:

@@ -65,6 +65,10 @@ class ProgressBars:
         self._bars.append(bar)
         return bar
 
+    def say(self, line: str) -> None:
+        """Print a line that stays, above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
 
 class ConsoleBar:
     """One bar of `ProgressBars`."""

@@ -16,7 +16,12 @@ from tasks.shared.errors import StageError
 from tasks.stage_spec import StageSpec
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
-EXTERNAL = {"dataset": "sha256:d", "teacher": "random:tiny", "people": "simulated"}
+EXTERNAL = {
+    "dataset": "sha256:d",
+    "teacher": "random:tiny",
+    "student": "made here",
+    "people": "simulated",
+}
 STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report")
 WITH_ROWS = set(STAGES) - {"report"}
 
@@ -77,6 +82,9 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/decode.py", {"label", "distill", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
         ("tasks/ml/pruning.py", {"distill"}),
+        ("tasks/ml/width.py", {"distill"}),
+        ("tasks/ml/student.py", {"distill"}),
+        ("tasks/ml/token_mapping.py", {"distill"}),
         ("tasks/ml/closing.py", {"report"}),
         ("tasks/ml/rows.py", WITH_ROWS),
         ("tasks/feedback/simulate.py", {"feedback"}),
@@ -126,6 +134,7 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("data.max_rows=99", {"clean"}),
         ("teacher.revision=other", {"label", "score", "distill", "evaluate"}),
         ("student.layers=2", {"distill"}),
+        ("student.kind=random", {"distill"}),
         ("label.samples=4", {"label"}),
         ("score.top_k=4", {"score"}),
         ("distill.epochs=2", {"distill"}),
@@ -146,6 +155,7 @@ def test_a_value_changes_the_keys_of_the_stages_that_read_it(
     [
         ("dataset", {"clean"}),
         ("teacher", {"label", "score", "distill", "evaluate"}),
+        ("student", {"distill"}),
         ("people", {"feedback"}),
     ],
 )

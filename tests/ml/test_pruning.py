@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from tasks.ml.batching import Branch, Group, pack
-from tasks.ml.pruning import block_influence, most_influential, prune
+from tasks.ml.pruning import (
+    block_distances,
+    block_influence,
+    evenly_spaced,
+    most_influential,
+    prune,
+    without_block,
+)
 
 
 def identity(layer) -> None:
@@ -116,3 +123,56 @@ def test_untied_embeddings_are_refused(make_llama) -> None:
     teacher.config.tie_word_embeddings = False
     with pytest.raises(ValueError, match="tied"):
         prune(teacher, [0], [0, 1])
+
+
+def test_the_distance_of_a_block_is_the_angle_between_its_ends(make_llama) -> None:
+    model = make_llama(layers=3)
+    texts = [[5, 6, 7, 8, 9], [10, 11, 12]]
+    expected, tokens = [0.0, 0.0], 0
+    for ids in texts:
+        seen = seen_by_layers(model, ids)
+        for first in range(2):
+            before, after = seen[first][0], seen[first + 1][1]
+            expected[first] += sum(
+                math.acos(cosine(before[place], after[place])) / math.pi for place in range(1, len(ids))
+            )
+        tokens += len(ids) - 1
+    batch = pack([Group(tuple(ids[:2]), (Branch((ids[2],), tuple(ids[3:]), 0),)) for ids in texts], 0)
+    assert block_distances(model, [batch], 2) == pytest.approx(
+        [total / tokens for total in expected], abs=1e-5
+    )
+    assert len(block_distances(model, [batch], 3)) == 1
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_the_block_that_turns_nothing_goes(make_llama, first: int) -> None:
+    model = make_llama(layers=4)
+    torch.nn.init.uniform_(model.model.norm.weight, 0.1, 3.0, torch.Generator().manual_seed(0))
+    identity(model.model.layers[first])
+    identity(model.model.layers[first + 1])
+    distances = block_distances(model, [pack([Group((5, 6), (Branch((7,), (8, 9), 0),))], 0)], 2)
+    assert distances[first] == pytest.approx(0, abs=1e-6)
+    assert without_block(distances, 4) == [layer for layer in range(4) if layer not in (first, first + 1)]
+
+
+def test_the_block_of_the_smallest_distance_goes() -> None:
+    # Blocks of three of six layers; of two that are equal the first.
+    assert without_block([0.4, 0.1, 0.3, 0.2], 6) == [0, 4, 5]
+    assert without_block([0.2, 0.1, 0.4, 0.1], 6) == [0, 4, 5]
+    assert without_block([0.5, 0.1], 2) == [0]
+
+
+def test_layers_spaced_evenly_hold_the_first_and_the_last() -> None:
+    assert evenly_spaced(30, 12) == [0, 3, 5, 8, 11, 13, 16, 18, 21, 24, 26, 29]
+    assert evenly_spaced(6, 4) == [0, 2, 3, 5]
+    assert evenly_spaced(5, 5) == [0, 1, 2, 3, 4]
+    assert evenly_spaced(5, 2) == [0, 4]
+    assert evenly_spaced(5, 1) == [0]
+
+
+def test_of_several_stop_tokens_those_that_are_kept_are_renumbered(make_llama) -> None:
+    # A list, as the newer Llamas have it, was looked up like a single id.
+    teacher = make_llama()
+    teacher.config.eos_token_id = [2, 7, 9]
+    assert prune(teacher, [0], [1, 7, 2]).config.eos_token_id == [2, 1]
+    assert prune(teacher, [0], [1, 5]).config.eos_token_id is None

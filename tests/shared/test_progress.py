@@ -94,3 +94,16 @@ def test_quiet_console_is_silent() -> None:
 
 def test_no_bar_takes_the_same_calls() -> None:
     train(NoBar(), Clock(), steps=2, seconds=1.0)
+
+
+def test_a_line_that_is_said_stays_as_it_is() -> None:
+    text, clock, bars = plain_bars()
+    with bars:
+        bars.say(
+            "distill: [red]one[/red] line of more than eighty characters, which no terminal here breaks apart"
+        )
+        train(bars.bar("distill", 1, "steps"), clock, steps=1, seconds=1.0)
+    first, second = text.getvalue().splitlines()
+    assert first.startswith("distill: [red]one[/red] line")
+    assert first.endswith("breaks apart")
+    assert second.startswith("distill: 1/1 steps")

@@ -1,4 +1,4 @@
-"""The digest of a teacher: of its weights if they are here, else of its name."""
+"""The digest of a teacher or a student: of its weights if they are here, else of its name."""
 
 import hashlib
 import importlib
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.ml.teacher_source import TeacherNotFound, gguf_in_package
-from tasks.teacher_digest import teacher_digest
+from tasks.teacher_digest import student_digest, teacher_digest
 
 
 @pytest.fixture
@@ -90,3 +90,19 @@ def test_a_path_that_is_not_there_is_no_hub_id(
     (problem,) = caught.value.problems
     assert problem.what == "teacher.source"
     assert source in problem.got
+
+
+def test_a_student_of_others_is_digested_as_a_teacher_is(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"weights")
+    assert student_digest(str(path), None) == sha256(b"weights")
+    assert student_digest("owner/model", None) == "owner/model@main"
+    assert student_digest(None, None) == "made here"
+
+
+def test_a_student_that_is_not_there_is_called_a_student() -> None:
+    with pytest.raises(TeacherNotFound) as caught:
+        student_digest("./gone", None)
+    [problem] = caught.value.problems
+    assert problem.what == "student.source"
+    assert "`./gone`" in problem.got
