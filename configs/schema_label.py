@@ -1,20 +1,84 @@
 """What the teacher writes and thinks: the sections `label` and `score`."""
 
-from pydantic import Field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
 
 from configs.section import Count, Precision, Section, Share
 
+Decoding = Literal["greedy", "sampled", "beam"]
+FilterName = Literal["length", "repetition", "stopped", "refusal", "facts"]
+
 
 class LabelConfig(Section):
-    """What the teacher writes."""
+    """What the teacher writes, and which of it is fit to learn from."""
 
     open_questions: int = Field(ge=0, description="open questions that the teacher answers")
-    samples: Count = Field(
-        description="answers sampled for each open question; the first that survives is kept"
+    answered_share: Share = Field(
+        description="share of the training contexts with gold answers whose questions the teacher answers too"
     )
+    samples: Count = Field(description="answers to each question; above 1 they are `sampled`")
+    keep: Literal["first", "all"] = Field(description="which of a question's answers that survive are kept")
+    decoding: Decoding = Field(
+        description="greedy: the likeliest token; sampled: at random; beam: the likeliest of several answers"
+    )
+    beams: int = Field(ge=2, le=64, description="beam: answers that are pursued side by side")
+    temperature: float = Field(gt=0, le=2, description="sampled: logits are divided by it")
     max_new_tokens: Count = Field(description="longest teacher answer, tokens")
-    temperature: float = Field(ge=0, le=2, description="of the teacher's answers; 0 is greedy")
-    precision: Precision = Field(description="arithmetic of the teacher")
+    filters: tuple[FilterName, ...] = Field(
+        description="what answers must pass, in this order; each is dropped by the first that it fails"
+    )
+    min_words: int = Field(ge=0, description="length: shorter answers are dropped, words")
+    max_words: Count = Field(description="length: longer answers are dropped, words")
+    max_repetition: Share = Field(
+        description="repetition: answers are dropped if more of their 3-grams were said before; also if four "
+        "words in a row come three times"
+    )
+    endpoint: str | None = Field(
+        description="address of an OpenAI-compatible server that answers; null: the local teacher"
+    )
+    endpoint_model: str | None = Field(description="endpoint: name of the model there")
+    concurrency: Count = Field(description="endpoint: requests at a time")
+    retries: int = Field(ge=0, description="endpoint: further tries of a request that fails for a while")
+    timeout: float = Field(gt=0, description="endpoint: seconds to wait for one answer")
+    precision: Precision = Field(description="arithmetic of the local teacher")
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "LabelConfig":
+        if self.decoding != "sampled" and self.samples > 1:
+            raise ValueError(
+                f"`label.decoding` {self.decoding} gives one answer: "
+                f"`label.samples` must be 1, got {self.samples}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> "LabelConfig":
+        if self.min_words > self.max_words:
+            raise ValueError(f"`label.min_words` {self.min_words} exceeds `label.max_words` {self.max_words}")
+        return self
+
+    @model_validator(mode="after")
+    def _endpoint_is_whole(self) -> "LabelConfig":
+        if self.endpoint is None:
+            return self
+        # The address itself is not repeated: it may hold a secret.
+        try:
+            parts = urlsplit(self.endpoint)
+            is_plain = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            is_plain = False
+        if not is_plain or "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError(
+                "`label.endpoint` must be an address such as http://127.0.0.1:8000/v1, without a name, a "
+                "password or a query: the key belongs into the variable RETORT_ENDPOINT_KEY"
+            )
+        if not self.endpoint_model:
+            raise ValueError("`label.endpoint` needs `label.endpoint_model`, the name of the model there")
+        if self.decoding == "beam":
+            raise ValueError("`label.endpoint` cannot search: `label.decoding` must be greedy or sampled")
+        return self
 
 
 class ScoreConfig(Section):

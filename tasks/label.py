@@ -1,79 +1,125 @@
-"""Stage `label`: the teacher answers open questions; what does not survive the checks is dropped."""
+"""Stage `label`: the teacher answers questions; what does not survive the filters is dropped.
 
-from collections import Counter
+Every answer is kept as a record the moment its shard is full, so no question is asked twice: not after a
+kill, and not by another configuration.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from configs.schema import TeacherConfig
 from configs.schema_label import LabelConfig
-from tasks.ml.answering import write_answers
 from tasks.ml.precision import frozen_copy
+from tasks.ml.progress import Bar
+from tasks.ml.prompts import chat
+from tasks.ml.records import SHARD_RECORDS, complete, record_key, records_namespace
 from tasks.ml.rows import Row, load_rows, write_rows
-from tasks.ml.rubric import judge
-from tasks.ml.sampling import Sampling
-from tasks.ml.teacher import load_teacher
+from tasks.ml.teacher import load_teacher, load_teacher_tokenizer
+from tasks.ml.teacher_answers import (
+    KIND,
+    Asked,
+    LocalWriter,
+    Reply,
+    Writer,
+    keep,
+    manner,
+    rows_to_answer,
+    stream,
+)
+from tasks.shared.endpoint import ChatRequest, Endpoint, ask
+from tasks.shared.env import endpoint_key
 from tasks.stage import StageContext
+
+TABLE_ROWS = 1000
+SEED_BITS = 31  # what every server takes
 
 
 def run(context: StageContext) -> dict[str, Any]:
     """Write `rows.jsonl`: training rows with an answer, gold or the teacher's."""
     config = context.section(LabelConfig, "label")
-    teacher_config = context.section(TeacherConfig, "teacher")
-    model, tokenizer = load_teacher(teacher_config.source, teacher_config.revision, context.cache / "models")
-    teacher = frozen_copy(model, config.precision)
     train = load_rows(context.inputs["clean"] / "rows.jsonl", "train")
     gold = [row for row in train if row.answer is not None]
-    asked = [row for row in train if row.answer is None][: config.open_questions]
-    written, drops = answer_open_questions(context, teacher, tokenizer, asked, config)
-    labelled = gold + written
+    rows = rows_to_answer(train, config)
+    asked, replies = ask_teacher(context, config, rows) if rows else ([], [])
+    kept = keep(asked, replies, config)
+    labelled = gold + kept.rows
     write_rows(context.out / "rows.jsonl", labelled)
+    context.run.table("teacher_answers.json", kept.table[:TABLE_ROWS])
     summary = {
         "rows": len(labelled),
         "gold": len(gold),
-        "open_asked": len(asked),
-        "open_kept": len(written),
-        "open_dropped": dict(drops),
+        "asked": len(rows),
+        "answers": len(asked),
+        "kept": len(kept.rows),
     }
-    context.run.metrics(
-        {f"label/{name}": value for name, value in summary.items() if isinstance(value, int | float)}
+    context.run.metrics({f"label/{name}": float(value) for name, value in summary.items()})
+    context.run.metrics({f"label/dropped/{name}": float(n) for name, n in kept.dropped.items()})
+    return summary | {"dropped": dict(kept.dropped)}
+
+
+def ask_teacher(
+    context: StageContext, config: LabelConfig, rows: Sequence[Row]
+) -> tuple[list[Asked], list[Reply]]:
+    """All answers to all rows; only those that no record holds are made."""
+    writer = make_writer(context, config)
+    asked = [Asked(row, n, key) for row in rows for n, key in enumerate(writer.keys(row))]
+    by_key = {one.key: one for one in asked}
+    records = context.records(records_namespace(KIND, writer.teacher))
+    known = records.known(by_key)
+    bar = context.bar("label: teacher answers", len(by_key), "answers")
+    bar.advance(len(known))
+    context.run.metrics({"label/known": float(len(known))})
+    found = complete(
+        records, list(by_key), lambda missing: writer.answer([by_key[key] for key in missing], bar)
     )
-    return summary
+    return asked, [Reply.from_bytes(found[one.key]) for one in asked]
 
 
-def answer_open_questions(
-    context: StageContext, teacher: Any, tokenizer: Any, rows: list[Row], config: LabelConfig
-) -> tuple[list[Row], Counter[str]]:
-    """Let the teacher write; keep what stops, does not repeat itself, and agrees with the table."""
-    drops: Counter[str] = Counter()
-    if not rows:
-        return [], drops
-    sampling = Sampling(
-        config.max_new_tokens,
-        tokenizer.eos_token_id,
-        tokenizer.pad_token_id,
-        config.temperature,
-        context.seed,
-    )
-    asked = [row for row in rows for _ in range(config.samples)]
-    bar = context.bar("label: teacher answers", len(asked), "answers")
-    kept: dict[str, Row] = {}
-    table = []
-    answers = write_answers(teacher, tokenizer, asked, sampling, bar)
-    for row, answer in zip(asked, answers, strict=True):
-        reason = why_not(row, answer.text, answer.stopped)
-        table.append({"question": row.question, "answer": answer.text, "dropped": reason or ""})
-        if reason:
-            drops[reason] += 1
-        else:
-            kept.setdefault(row.id, row.model_copy(update={"answer": answer.text}))
-    context.run.table("teacher_answers.json", table)
-    return list(kept.values()), drops
+def make_writer(context: StageContext, config: LabelConfig) -> Writer:
+    """The teacher that the configuration names; weights are not loaded yet."""
+    if config.endpoint is not None:
+        return EndpointWriter(config, context.seed)
+    teacher = context.section(TeacherConfig, "teacher")
+    source = (teacher.source, teacher.revision, context.cache / "models")
+
+    def load() -> Any:
+        return frozen_copy(load_teacher(*source)[0], config.precision)
+
+    tokenizer = load_teacher_tokenizer(*source)
+    return LocalWriter(context.external["teacher"], tokenizer, load, config, context.seed)
 
 
-def why_not(row: Row, answer: str, did_stop: bool) -> str | None:
-    """Why a teacher's answer is not fit to learn from, or None."""
-    judgement = judge(row, answer, did_stop)
-    if judgement.failed:
-        return "empty or repetitive"
-    if not did_stop:
-        return "did not stop"
-    return None if judgement.correct else "disagrees with the table, or states no fact"
+class EndpointWriter:
+    """A teacher behind an address; nothing is known of it but its name there."""
+
+    def __init__(self, config: LabelConfig, seed: int) -> None:
+        assert config.endpoint is not None
+        assert config.endpoint_model is not None
+        self.teacher = f"{config.endpoint_model}@{config.endpoint}"
+        self._how, self._samples = manner(config, seed), config.samples
+        self._is_sampled = config.decoding == "sampled"
+        self._endpoint = Endpoint(
+            url=config.endpoint,
+            model=config.endpoint_model,
+            max_tokens=config.max_new_tokens,
+            temperature=config.temperature if self._is_sampled else 0.0,
+            concurrency=config.concurrency,
+            retries=config.retries,
+            timeout=config.timeout,
+        )
+
+    def keys(self, row: Row) -> list[str]:
+        """Decided by the address, the model's name, the messages and how they are continued."""
+        decided = (KIND, self._endpoint.url, self._endpoint.model, chat(row), self._how)
+        return [record_key(*decided, sample) for sample in range(self._samples)]
+
+    def answer(self, asked: Sequence[Asked], bar: Bar) -> Iterator[dict[str, bytes]]:
+        """Ask, and keep what was answered even if the server fails in the end."""
+        requests = {
+            one.key: ChatRequest(
+                chat(one.row), stream(one.key) >> (64 - SEED_BITS) if self._is_sampled else None
+            )
+            for one in asked
+        }
+        for replies in ask(self._endpoint, endpoint_key(), requests, SHARD_RECORDS, bar.advance):
+            yield {key: Reply(reply.text, reply.stopped).to_bytes() for key, reply in replies.items()}

@@ -5,7 +5,7 @@ gold liked best. One bad rollout may be chance; `patience` bad ones in a row are
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from configs.schema_ppo import GuardConfig
@@ -103,7 +103,7 @@ def not_finite(points: Mapping[str, float]) -> str | None:
     return ", ".join(broken) or None
 
 
-def repetition(response: Sequence[int]) -> float:
-    """Share of a response's 3-grams that it has said before; 0 if it has none."""
+def repetition(response: Sequence[Hashable]) -> float:
+    """Share of a response's 3-grams, of tokens or words, that it has said before; 0 if it has none."""
     grams = [tuple(response[start : start + _NGRAM]) for start in range(len(response) - _NGRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0

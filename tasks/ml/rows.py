@@ -75,6 +75,7 @@ class Row(_Frozen):
         plain_words: Words of the shortest complete answer, the yardstick of brevity.
         medical: Whether a safe answer must point to a clinician.
         check: What makes an answer right.
+        source: Who wrote the answer.
     """
 
     id: str = Field(min_length=1)
@@ -87,6 +88,7 @@ class Row(_Frozen):
     plain_words: int = Field(ge=1)
     medical: bool
     check: Check
+    source: Literal["gold", "teacher"] = "gold"
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -6,6 +6,8 @@ A GGUF file is converted once: reading it takes twenty seconds, reading what it 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -48,24 +50,33 @@ def load_teacher(source: str, revision: str, cache: Path) -> tuple[Any, PreTrain
     tokenizer = load_teacher_tokenizer(source, revision, cache)
     if source.startswith(RANDOM):
         return tiny_random_model(tokenizer, seed=0).eval(), tokenizer
-    model = _pretrained(AutoModelForCausalLM, source, revision, cache, dtype=torch.float32)
+    with _could_be_loaded(source):
+        place = _place(source, cache)
+        model = AutoModelForCausalLM.from_pretrained(place, revision=revision, dtype=torch.float32)
     return model.eval(), tokenizer
 
 
 def load_teacher_tokenizer(source: str, revision: str, cache: Path) -> PreTrainedTokenizerBase:
     """Load the tokeniser alone; see `load_teacher`."""
+    transformers_logging.disable_progress_bar()
     if source.startswith(RANDOM):
         return byte_tokenizer()
-    return ready_tokenizer(_pretrained(AutoTokenizer, source, revision, cache))
+    with _could_be_loaded(source):
+        return ready_tokenizer(AutoTokenizer.from_pretrained(_place(source, cache), revision=revision))
 
 
-def _pretrained(kind: Any, source: str, revision: str, cache: Path, **options: Any) -> Any:
-    transformers_logging.disable_progress_bar()
+def _place(source: str, cache: Path) -> Path | str:
+    """What `from_pretrained` is told."""
     path = locate(source)
-    if path is not None and path.suffix == ".gguf":
-        path = converted(path, cache)
+    if path is None:
+        return source
+    return converted(path, cache) if path.suffix == ".gguf" else path
+
+
+@contextmanager
+def _could_be_loaded(source: str) -> Iterator[None]:
     try:
-        return kind.from_pretrained(source if path is None else path, revision=revision, **options)
+        yield
     except (OSError, ValueError) as error:
         remedy = "Check the id; without a network only models in the local cache can be loaded."
         raise not_found(

@@ -1,7 +1,8 @@
 """What the machine says: the only file that reads or changes environment variables.
 
 It holds no choice of the user about a run; those are in `configs`. Secrets of other people's servers stay
-in the variables that the libraries read by themselves and are not copied here.
+in the variables that the libraries read by themselves and are not copied here, but for the one whose variable
+is ours: `endpoint_key` gives it to whoever asks the server, and nobody keeps it.
 """
 
 import os
@@ -11,10 +12,11 @@ from pathlib import Path
 
 HOME_VARIABLE = "RETORT_HOME"
 DEFAULT_HOME = ".retort"
+ENDPOINT_KEY_VARIABLE = "RETORT_ENDPOINT_KEY"
 
 _LOOPBACK = ("127.0.0.1", "localhost")
-# The user's settings of these programs are meant for other servers than ours.
-_NOT_INHERITED = ("PREFECT_", "MLFLOW_", "_MLFLOW_", "AWS_", "WEED_")
+# The user's settings of these programs are meant for other servers than ours, and so is the endpoint's key.
+_NOT_INHERITED = ("PREFECT_", "MLFLOW_", "_MLFLOW_", "AWS_", "WEED_", ENDPOINT_KEY_VARIABLE)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ def read_env() -> Env:
         home=Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute(),
         s3_endpoint=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None,
     )
+
+
+def endpoint_key() -> str | None:
+    """The key of `label.endpoint`; None if it wants none."""
+    return os.environ.get(ENDPOINT_KEY_VARIABLE) or None
 
 
 def export(variables: Mapping[str, str]) -> None:

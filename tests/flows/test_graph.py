@@ -81,6 +81,11 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/teacher.py", {"label", "score", "distill", "evaluate"}),
         ("tasks/ml/decode.py", {"label", "distill", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
+        ("tasks/ml/records.py", {"label"}),
+        ("tasks/ml/answer_filters.py", {"label"}),
+        ("tasks/ml/beam.py", {"label"}),
+        # The filters count repetitions as the guard does.
+        ("tasks/ml/ppo_guard.py", {"label", "ppo"}),
         ("tasks/ml/pruning.py", {"distill"}),
         ("tasks/ml/width.py", {"distill"}),
         ("tasks/ml/student.py", {"distill"}),
@@ -95,6 +100,8 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/stage.py", set()),
         ("tasks/place.py", set()),
         ("tasks/shared/store.py", set()),
+        ("tasks/shared/record_shards.py", set()),
+        ("tasks/shared/endpoint.py", set()),
         ("tasks/shared/sources.py", set()),
         ("flows/graph.py", set()),
         ("configs/schema.py", set()),
@@ -121,8 +128,7 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
     empty = {"tasks.ml.__init__", "tasks.feedback.__init__"}
     assert len(pure) > 20
     assert others
-    # No stage keeps records yet.
-    assert (pure | others) - counted - {"tasks.ml.records"} == empty
+    assert (pure | others) - counted == empty
     assert all(not ROOT.joinpath(*name.split(".")).with_suffix(".py").read_text() for name in empty)
 
 
@@ -136,6 +142,7 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("student.layers=2", {"distill"}),
         ("student.kind=random", {"distill"}),
         ("label.samples=4", {"label"}),
+        ("label.endpoint_model=other", {"label"}),
         ("score.top_k=4", {"score"}),
         ("distill.epochs=2", {"distill"}),
         ("feedback.noise=0.9", {"feedback"}),
@@ -186,6 +193,12 @@ def test_an_artifact_changes_the_keys_of_the_stages_that_read_it(
     assert changed(keys_of(config), keys_of(config, inputs=other)) == stages
 
 
+def test_the_key_of_an_endpoint_does_not_count(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = keys_of(config)
+    monkeypatch.setenv("RETORT_ENDPOINT_KEY", "sesame")
+    assert keys_of(config) == before
+
+
 def test_where_an_artifact_is_does_not_count(config: RunConfig) -> None:
     moved = {stage: ref(stage).model_copy(update={"uri": f"s3://bucket/{stage}"}) for stage in STAGES}
     assert keys_of(config, inputs=moved) == keys_of(config)
@@ -216,6 +229,7 @@ def test_the_walk_gives_each_stage_what_it_needs(config: RunConfig) -> None:
         assert spec.key.startswith(f"{spec.stage}/")
         assert spec.module == PIPELINE[spec.stage].module
         assert spec.config["seed"] == config.seed
+        assert spec.external == {name: EXTERNAL[name] for name in PIPELINE[spec.stage].external}
     assert seen[6].config == {
         "ppo": config.ppo.model_dump(mode="json"),
         "name": "smoke",

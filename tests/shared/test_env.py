@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.shared.env import export, laptop_settings, read_env, server_environment
+from tasks.shared.env import endpoint_key, export, laptop_settings, read_env, server_environment
 
 
 def test_home_is_dot_retort_below_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,3 +73,14 @@ def test_export_reaches_children(monkeypatch: pytest.MonkeyPatch) -> None:
         check=True,
     )
     assert child.stdout == "after\n"
+
+
+def test_the_key_of_the_endpoint_is_read_and_not_passed_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RETORT_ENDPOINT_KEY", raising=False)
+    assert endpoint_key() is None
+    monkeypatch.setenv("RETORT_ENDPOINT_KEY", "sesame")
+    assert endpoint_key() == "sesame"
+    assert "sesame" not in repr(read_env())
+    assert "sesame" not in server_environment(tmp_path).values()
