@@ -38,7 +38,7 @@ PIPELINE: Mapping[str, Stage] = {
     "score": Stage("tasks.score", ("score", "teacher"), ("label",), ("teacher",)),
     "distill": Stage(
         "tasks.distill",
-        ("distill", "student", "teacher"),
+        ("distill", "score", "student", "teacher"),
         ("clean", "label", "score"),
         ("teacher", "student"),
     ),

@@ -1,14 +1,18 @@
 """Stage `distill`: make the student and teach it the labels."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from configs.schema import TeacherConfig
-from configs.schema_distill import DistillConfig
+from configs.schema_distill import DistillConfig, Targets
+from configs.schema_label import ScoreConfig
 from configs.schema_student import StudentConfig
 from tasks.ml.batching import Group, group_examples
 from tasks.ml.models import parameter_count, save_model
+from tasks.ml.on_policy import OnlineTeacher, invert
+from tasks.ml.precision import frozen_copy
 from tasks.ml.prompts import encode
 from tasks.ml.rows import Row, load_rows
 from tasks.ml.student import Student, make_student
@@ -17,6 +21,7 @@ from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.token_mapping import TokenMapping
 from tasks.ml.train_distill import distill_plan, mean_nll, train_distill
 from tasks.ml.vocabulary import domain_texts
+from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext
 
 
@@ -25,13 +30,16 @@ def run(context: StageContext) -> dict[str, Any]:
     config = context.section(DistillConfig, "distill")
     rows = load_rows(context.inputs["label"] / "rows.jsonl")
     valid = [r for r in load_rows(context.inputs["clean"] / "rows.jsonl", "valid") if r.answer is not None]
-    student = student_of(context, rows)
+    teacher, full = teacher_of(context)
+    student = student_of(context, teacher, full, rows)
     model, tokenizer = student.model, student.tokenizer
     save_model(context.out / "unrefined", model, tokenizer)
-    groups, held_out = _groups(tokenizer, rows, config), _groups(tokenizer, valid, config)
+    groups, held_out = learnt_groups(tokenizer, rows, config), _groups(tokenizer, valid, config)
     signal, student_id = what_the_teacher_thinks(context, student.tokens, len(rows))
+    online = online_teacher(context, teacher, full.pad_token_id, student)
+    del teacher
     watch = context.watch("distill", len(distill_plan(groups, config, context.seed)))
-    train_distill(model, groups, held_out, signal, student_id, config, context.seed, watch)
+    train_distill(model, groups, held_out, signal, student_id, config, context.seed, watch, online)
     save_model(context.out / "model", model, tokenizer)
     summary = {
         "parameters": parameter_count(model),
@@ -45,10 +53,61 @@ def run(context: StageContext) -> dict[str, Any]:
     return summary
 
 
-def student_of(context: StageContext, rows: list[Row]) -> Student:
+def teacher_of(context: StageContext) -> tuple[Any, Any]:
+    """The teacher and its tokeniser."""
+    section = context.section(TeacherConfig, "teacher")
+    return load_teacher(section.source, section.revision, context.cache / "models")
+
+
+def learnt_groups(tokenizer: Any, rows: list[Row], config: DistillConfig) -> list[Group]:
+    """The rows that are targets, each under its index among all rows.
+
+    Raises:
+        StageError: There are none.
+    """
+    chosen = [index for index, row in enumerate(rows) if is_target(row, config.targets)]
+    if not chosen:
+        raise StageError(
+            Problem(
+                "distill.targets",
+                f"`{config.targets}`, and no such answer among {len(rows)}",
+                "answers to learn",
+                "Let the teacher answer more: raise `label.answered_share`; or learn from `all`.",
+            )
+        )
+    groups = _groups(tokenizer, [rows[index] for index in chosen], config)
+    return [
+        replace(group, branches=tuple(replace(b, index=chosen[b.index]) for b in group.branches))
+        for group in groups
+    ]
+
+
+def is_target(row: Row, targets: Targets) -> bool:
+    """Whether a row's answer is to be learnt."""
+    return targets in ("all", row.source)
+
+
+def online_teacher(context: StageContext, teacher: Any, pad: int, student: Student) -> OnlineTeacher | None:
+    """The teacher as a judge of the student's own answers, if that is asked for.
+
+    Raises:
+        StageError: The two cut text differently.
+    """
+    config, score = context.section(DistillConfig, "distill"), context.section(ScoreConfig, "score")
+    if not config.on_policy.share:
+        return None
+    if student.tokens.student_id is None:
+        remedy = "Set it to 0, or choose a student of the teacher's family."
+        raise StageError(
+            Problem("distill.on_policy.share", student.tokens.message, "the teacher's tokens", remedy)
+        )
+    teacher_id = invert(student.tokens.student_id, student.model.config.vocab_size)
+    frozen = frozen_copy(teacher.requires_grad_(False), config.precision)
+    return OnlineTeacher(frozen, teacher_id, pad, score.top_k, score.temperature)
+
+
+def student_of(context: StageContext, teacher: Any, full: Any, rows: list[Row]) -> Student:
     """The student before training; what it can learn from the teacher is said at once."""
-    teacher_config = context.section(TeacherConfig, "teacher")
-    teacher, full = load_teacher(teacher_config.source, teacher_config.revision, context.cache / "models")
     lexicon = (context.inputs["clean"] / "lexicon.txt").read_text(encoding="utf-8").splitlines()
     texts = domain_texts(full, load_rows(context.inputs["clean"] / "rows.jsonl") + rows, lexicon)
     section = context.section(StudentConfig, "student")

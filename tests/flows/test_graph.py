@@ -81,7 +81,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/teacher.py", {"label", "score", "distill", "evaluate"}),
         ("tasks/ml/decode.py", {"label", "distill", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
-        ("tasks/ml/records.py", {"label"}),
+        ("tasks/ml/records.py", {"label", "score"}),
         ("tasks/ml/answer_filters.py", {"label"}),
         ("tasks/ml/beam.py", {"label"}),
         # The filters count repetitions as the guard does.
@@ -143,7 +143,7 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("student.kind=random", {"distill"}),
         ("label.samples=4", {"label"}),
         ("label.endpoint_model=other", {"label"}),
-        ("score.top_k=4", {"score"}),
+        ("score.top_k=4", {"score", "distill"}),
         ("distill.epochs=2", {"distill"}),
         ("feedback.noise=0.9", {"feedback"}),
         ("reward.epochs=5", {"reward"}),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -18,7 +19,8 @@ from tasks.ml.models import load_model, load_tokenizer, save_model, tiny_random_
 from tasks.ml.prompts import encode
 from tasks.ml.rows import ReferenceCheck, Row, write_rows
 from tasks.ml.teacher import byte_tokenizer
-from tasks.ml.teacher_signal import join
+from tasks.ml.teacher_signal import Scores, TeacherSignal
+from tasks.shared.errors import StageError
 from tasks.shared.progress import ProgressBars
 from tasks.shared.tracking import MemoryTracker
 from tasks.stage import StageContext
@@ -51,14 +53,22 @@ def run(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], Any, str, Path]]:
     write_rows(tmp_path / "clean" / "rows.jsonl", [*rows, build_row(9, "valid")])
     write_rows(tmp_path / "label" / "rows.jsonl", rows)
     (tmp_path / "clean" / "lexicon.txt").write_text("Butter\n", encoding="utf-8")
-    certain = torch.tensor([[float(byte_tokenizer().convert_tokens_to_ids("a"))], [math.log(0.999)]])
+    letter = byte_tokenizer().convert_tokens_to_ids("a")
     lengths = [len(encode(byte_tokenizer(), row).response) for row in rows]
-    scored = {index: certain.expand(length, 2, 1) for index, length in enumerate(lengths)}
-    join(scored, 4, 1).save(tmp_path / "score" / "signal.safetensors")
+    scored = {
+        index: Scores(
+            np.full((length, 1), letter, np.uint16),
+            np.full((length, 1), math.log(0.999), np.float16),
+            np.full(length, math.log(0.001), np.float32),
+        )
+        for index, length in enumerate(lengths)
+    }
+    TeacherSignal.join(scored, 4, 1, 1.0).save(tmp_path / "score" / "signal")
 
     def start(*overrides: str) -> tuple[dict[str, Any], Any, str, Path]:
         config = load_run_config(SMOKE, [*FAST, *overrides])
-        sections = {name: getattr(config, name).model_dump() for name in ("distill", "student", "teacher")}
+        names = ("distill", "student", "teacher", "score")
+        sections = {name: getattr(config, name).model_dump() for name in names}
         said, tracker, out = io.StringIO(), MemoryTracker(), tmp_path / "out"
         inputs = {stage: tmp_path / stage for stage in ("clean", "label", "score")}
         with ProgressBars(Console(file=said)) as bars, tracker.stage("distill", "key", {}) as stage_run:
@@ -72,6 +82,8 @@ def run(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], Any, str, Path]]:
                 bars,
                 NoCheckpoints(),
                 tracker,
+                lambda namespace: pytest.fail("no records are needed"),
+                {},
             )
             summary = distill.run(context)
         return summary, stage_run, said.getvalue(), out
@@ -120,3 +132,24 @@ def test_a_student_with_other_tokens_learns_the_texts_alone(run, tmp_path: Path)
     assert losses[-1] < 0.5 * losses[0]
     assert summary["valid_nll"] > 0
     assert stage_run.tables == {}
+
+
+def test_the_student_can_learn_from_its_own_answers(run) -> None:
+    summary, stage_run, _, _ = run(
+        "distill.on_policy.share=1", "distill.on_policy.max_new_tokens=6", "distill.epochs=2"
+    )
+    assert summary["relation"] == "same"
+    assert "on_policy_divergence" in stage_run.curves
+    assert "gold_nll" not in stage_run.curves
+
+
+@pytest.mark.parametrize(("targets", "expected"), [("all", 4), ("gold", 3), ("teacher", 1)])
+def test_targets_say_whose_answers_are_learnt(targets: str, expected: int) -> None:
+    rows = [build_row(number) for number in range(3)]
+    rows.append(build_row(3).model_copy(update={"source": "teacher"}))
+    assert sum(distill.is_target(row, targets) for row in rows) == expected
+
+
+def test_without_a_target_nothing_can_be_learnt(run) -> None:
+    with pytest.raises(StageError, match="distill.targets"):
+        run("distill.targets=teacher")
