@@ -1,17 +1,20 @@
 """Stage `distill`: cut the student out of the teacher and teach it the labels."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from configs.hints import did_you_mean, nearest
 from configs.schema import TeacherConfig
 from configs.schema_distill import DistillConfig
 from configs.schema_student import StudentConfig
 from tasks.ml.batching import Group, group_examples, pack
+from tasks.ml.mixture import training_groups
 from tasks.ml.models import parameter_count, save_model
 from tasks.ml.prompts import chat, encode
 from tasks.ml.pruning import block_influence, most_influential, prune
-from tasks.ml.rows import Row, load_rows
+from tasks.ml.rows import Row, load_general, load_rows
 from tasks.ml.teacher import load_teacher
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.train_distill import distill_plan, mean_nll, train_distill
@@ -25,13 +28,16 @@ def run(context: StageContext) -> dict[str, Any]:
     config = context.section(DistillConfig, "distill")
     rows = load_rows(context.inputs["label"] / "rows.jsonl")
     valid = [r for r in load_rows(context.inputs["clean"] / "rows.jsonl", "valid") if r.answer is not None]
+    rows += replayed_rows(context.inputs["clean"], rows, config)
     student, tokenizer, kept, layers = cut_student(context, rows)
     save_model(context.out / "unrefined", student, tokenizer)
-    groups, held_out = _groups(tokenizer, rows, config), _groups(tokenizer, valid, config)
-    signal = TeacherSignal.load(context.inputs["score"] / "signal.safetensors")
+    examples = [encode(tokenizer, row) for row in rows]
+    epochs = [training_groups(examples, rows, config, context.seed, epoch) for epoch in range(config.epochs)]
+    held_out = _groups(tokenizer, valid, config)
+    signal = TeacherSignal.load(context.inputs["score"] / "signal.safetensors").extended(len(rows))
     student_id = ids_in_student(kept, signal)
-    watch = context.watch("distill", len(distill_plan(groups, config, context.seed)))
-    train_distill(student, groups, held_out, signal, student_id, config, context.seed, watch)
+    watch = context.watch("distill", len(distill_plan(epochs, config, context.seed)))
+    train_distill(student, epochs, held_out, signal, student_id, config, context.seed, watch)
     save_model(context.out / "model", student, tokenizer)
     summary = {
         "parameters": parameter_count(student),
@@ -41,6 +47,37 @@ def run(context: StageContext) -> dict[str, Any]:
     }
     context.run.metrics({f"distill/{k}": v for k, v in summary.items() if isinstance(v, int | float)})
     return summary
+
+
+def replayed_rows(cleaned: Path, rows: list[Row], config: DistillConfig) -> list[Row]:
+    """The general instructions that are trained on beside the rows; none without `replay_share`.
+
+    Raises:
+        StageError: A weight names no family of the rows, no family is left, or there is nothing to replay.
+    """
+    mixture = config.mixture
+    general = load_general(cleaned, "train") if mixture.replay_share else []
+    tasks = sorted({row.task for row in rows})
+    problems = [
+        Problem(
+            f"distill.mixture.weights.{name}",
+            "a weight of no task family",
+            f"one of {', '.join(tasks)}",
+            did_you_mean(nearest(name, tasks), "Take it out."),
+        )
+        for name in mixture.weights
+        if name not in tasks
+    ]
+    if all(mixture.weights.get(task) == 0 for task in tasks):
+        problems.append(
+            Problem("distill.mixture.weights", "0 for every family", "one above 0", "Raise one of them.")
+        )
+    if mixture.replay_share and not general:
+        remedy = "Name a larger `data.general`, or set `distill.mixture.replay_share=0`."
+        problems.append(Problem("data.general", "no row left to train on", "general instructions", remedy))
+    if problems:
+        raise StageError(problems)
+    return general
 
 
 def cut_student(context: StageContext, rows: list[Row]) -> tuple[Any, Any, list[int], list[int]]:

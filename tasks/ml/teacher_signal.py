@@ -36,6 +36,11 @@ class TeacherSignal:
         """Read what `save` wrote."""
         return cls(**load_file(path))
 
+    def extended(self, examples: int) -> "TeacherSignal":
+        """The same for more examples, of which those that come new were not scored."""
+        more = self.offsets[-1:].expand(examples + 1 - len(self.offsets))
+        return TeacherSignal(self.ids, self.log_probs, torch.cat([self.offsets, more]))
+
     def known(self, batch: PackedBatch) -> torch.Tensor:
         """Which of a batch's response tokens were scored. Shape [N], bool."""
         return self.offsets[batch.example + 1] > self.offsets[batch.example]

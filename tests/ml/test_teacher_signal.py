@@ -60,3 +60,9 @@ def test_a_batch_finds_its_tokens_in_the_students_ids(make_llama) -> None:
     found = signal.at(batch, known, student_id)
     assert found.ids.tolist() == [[10, 13], [11, 13], [10, 13], [-1, 12]]
     assert found.log_probs.tolist()[3] == pytest.approx([-0.1, -3.0], abs=1e-2)
+
+
+def test_examples_that_come_new_were_not_scored() -> None:
+    signal = join({0: torch.ones(2, 2, 3)}, examples=1, top_k=3)
+    assert signal.extended(3).offsets.tolist() == [0, 2, 2, 2]
+    assert signal.extended(1).offsets.tolist() == [0, 2]
