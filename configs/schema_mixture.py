@@ -17,7 +17,7 @@ class MixtureConfig(Section):
     )
     temperature: float = Field(
         ge=1,
-        description="n examples of a family count as n to the power of 1 / this; 1: in proportion, large: equal",
+        description="a family of n examples counts as n to the power of 1 / this: 1 in proportion",
     )
     replay_share: float = Field(
         ge=0,

@@ -16,7 +16,7 @@ from tasks.shared.errors import StageError
 from tasks.stage_spec import StageSpec
 
 SMOKE = ROOT / "configs" / "smoke.yaml"
-EXTERNAL = {"dataset": "sha256:d", "teacher": "random:tiny", "people": "simulated"}
+EXTERNAL = {"dataset": "sha256:d", "general": "none", "teacher": "random:tiny", "people": "simulated"}
 STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report")
 WITH_ROWS = set(STAGES) - {"report"}
 
@@ -144,6 +144,7 @@ def test_a_value_changes_the_keys_of_the_stages_that_read_it(
     ("name", "stages"),
     [
         ("dataset", {"clean"}),
+        ("general", {"clean"}),
         ("teacher", {"label", "score", "distill", "evaluate"}),
         ("people", {"feedback"}),
     ],
