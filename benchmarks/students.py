@@ -98,7 +98,8 @@ def measure_arm(
     started = time.perf_counter()
     losses: list[float] = []
     watch = Watch(log=lambda points, step: losses.append(points["gold_nll"]))
-    train_distill(student.model, groups, [], signal, student.tokens.student_id, config.distill, seed, watch)
+    epochs = [groups] * config.distill.epochs
+    train_distill(student.model, epochs, [], signal, student.tokens.student_id, config.distill, seed, watch)
     seconds = time.perf_counter() - started
     contestant = Contestant(
         "student", frozen_copy(student.model, config.distill.precision), student.tokenizer

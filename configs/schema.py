@@ -36,6 +36,14 @@ class DataConfig(Section):
     group_column: str | None = Field(
         description="pairs: column whose values never cross a split; null: the prompt"
     )
+    general: str | None = Field(
+        description="general instructions with answers, to measure forgetting and to replay; null: none"
+    )
+    general_prompt_column: str = Field(description="column with the instruction")
+    general_answer_column: str = Field(description="column with its answer")
+    general_context_column: str | None = Field(
+        description="column with the text that the instruction is about, where it has one; null: none"
+    )
     single_sheets: SheetCounts = Field(description="facts: sheets about one food, by split")
     pair_sheets: SheetCounts = Field(description="facts: sheets about two foods, by split")
     single_nutrients: int = Field(ge=2, le=12, description="facts: nutrients shown on a sheet about one food")
@@ -162,6 +170,11 @@ class RunConfig(Section):
                 raise ValueError(
                     f"`{section}.frozen_layers` {frozen} must be below `student.layers` {self.student.layers}"
                 )
+        if self.distill.mixture.replay_share and self.data.general is None:
+            raise ValueError(
+                f"`distill.mixture.replay_share` {self.distill.mixture.replay_share} needs `data.general`: "
+                "there is nothing to replay"
+            )
         if self.feedback.annotators_per_prompt > self.feedback.annotators:
             raise ValueError(
                 f"`feedback.annotators_per_prompt` {self.feedback.annotators_per_prompt} exceeds "

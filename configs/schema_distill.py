@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from configs.schema_mixture import MixtureConfig
 from configs.section import Count, Divergence, LearningRate, Precision, Section, Share
 
 Targets = Literal["all", "gold", "teacher"]
@@ -41,3 +42,4 @@ class DistillConfig(Section):
     validate_every: Count = Field(description="optimiser steps between validations")
     precision: Precision = Field(description="arithmetic of the forward and backward pass; weights stay fp32")
     checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
+    mixture: MixtureConfig

@@ -20,7 +20,8 @@ class Stage:
     Attributes:
         module: Module of its `run`.
         reads: Parts of the configuration in its key.
-        external: Inputs from outside the store in its key: `dataset`, `teacher`, `student`, `people`.
+        external: Inputs from outside the store in its key: `dataset`, `general`, `teacher`, `student`,
+            `people`.
         needs: Stages whose artifacts it reads.
         files: Files of ours, other than modules, in its key.
     """
@@ -33,7 +34,7 @@ class Stage:
 
 
 PIPELINE: Mapping[str, Stage] = {
-    "clean": Stage("tasks.clean", ("data",), external=("dataset",)),
+    "clean": Stage("tasks.clean", ("data",), external=("dataset", "general")),
     "label": Stage("tasks.label", ("label", "teacher"), ("clean",), ("teacher",)),
     "score": Stage("tasks.score", ("score", "teacher"), ("label",), ("teacher",)),
     "distill": Stage(

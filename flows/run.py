@@ -98,7 +98,7 @@ def make_place(platform: PlatformConfig, env: Env, services: Services | None, qu
 
 
 def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
-    """Digests of what comes from outside the store: dataset, teacher, student, people's feedback.
+    """Digests of what comes from outside the store: data, general instructions, teacher, student, feedback.
 
     Raises:
         DataError: Naming all that are missing.
@@ -106,9 +106,10 @@ def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
     from tasks.teacher_digest import student_digest, teacher_digest
 
     memo = place.home / "cache" / "digests.json"
-    people = config.feedback.events
+    general, people = config.data.general, config.feedback.events
     digesting: dict[str, Callable[[], str]] = {
         "dataset": lambda: source_digest(config.data.source, memo, place.data_endpoint),
+        "general": lambda: source_digest(general, memo, place.data_endpoint) if general else "none",
         "teacher": lambda: teacher_digest(config.teacher.source, config.teacher.revision, memo),
         "student": lambda: student_digest(config.student.source, memo),
         "people": lambda: source_digest(people, memo) if people else "simulated",

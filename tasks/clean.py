@@ -1,6 +1,7 @@
 """Stage `clean`: from a fact table or a dataset to rows that are fit to learn from, cut into splits."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from configs.schema import DataConfig
 from tasks.ml.cleaning import Cleaned, clean, split_of, thin
 from tasks.ml.facts import Food, load_foods
 from tasks.ml.questions import FAMILIES, Style, make_rows, make_sheets
-from tasks.ml.rows import ReferenceCheck, Row, Split, write_rows
+from tasks.ml.rows import GENERAL, GENERAL_FILE, ReferenceCheck, Row, Split, write_rows
 from tasks.ml.seeding import stable_hash
 from tasks.shared.artifacts import canonical_json
 from tasks.shared.errors import DataError, Problem
@@ -19,7 +20,10 @@ SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Write `rows.jsonl`, `lexicon.txt` (names that the student must be able to write) and `card.json`."""
+    """Write `rows.jsonl`, `lexicon.txt` (names that the student must be able to write) and `card.json`.
+
+    With `data.general` also `general.jsonl`: instructions beside the use case, never in its own evaluation.
+    """
     config = context.section(DataConfig, "data")
     bad: list[BadRow] = []
     if config.kind == "facts":
@@ -28,14 +32,21 @@ def run(context: StageContext) -> dict[str, Any]:
     else:
         raw, bad = questions_from_pairs(config, context.cache, context.data_endpoint)
         lexicon = []
-    cleaned = clean(raw, config)
-    rows = thin(cleaned.rows, config.max_rows, context.seed)
+    # After the use case's own rows, so that one that repeats a question of the use case is dropped.
+    general, more_bad = general_instructions(config, context.cache, context.data_endpoint)
+    bad += more_bad
+    cleaned = clean([*raw, *general], config)
+    beside = [row for row in cleaned.rows if row.task == GENERAL]
+    own = [row for row in cleaned.rows if row.task != GENERAL]
+    rows = thin(own, config.max_rows, context.seed)
     check_splits(rows, config)
     write_rows(context.out / "rows.jsonl", rows)
     (context.out / "lexicon.txt").write_text("\n".join(lexicon), encoding="utf-8")
     if bad:
         set_aside(bad, context.out / "set_aside.jsonl")
-    card = data_card(config, rows, cleaned, len(bad))
+    if beside:
+        write_rows(context.out / GENERAL_FILE, beside)
+    card = data_card(config, rows, beside, cleaned, len(bad))
     (context.out / "card.json").write_bytes(canonical_json(card))
     _record(context, card, rows)
     return card
@@ -73,22 +84,48 @@ def questions_from_pairs(
     rows = []
     for record in found.rows:
         group = record.get("group") or record["prompt"]
-        identity = stable_hash(record["prompt"], record["answer"])
-        rows.append(
-            Row(
-                id=f"row-{identity:016x}",
-                task="question",
-                groups=(group,),
-                split=split_of(group, config.valid_share, config.test_share),
-                context="",
-                question=record["prompt"],
-                answer=record["answer"],
-                plain_words=max(1, len(record["answer"].split())),
-                medical=False,
-                check=ReferenceCheck(text=record["answer"]),
-            )
-        )
+        split = split_of(group, config.valid_share, config.test_share)
+        rows.append(row_of_pair(record, "question", group, split))
     return rows, found.bad
+
+
+def general_instructions(
+    config: DataConfig, cache: Path, endpoint: str | None
+) -> tuple[list[Row], list[BadRow]]:
+    """Instructions that are no part of the use case; none without a source.
+
+    What the use case holds back in two splits, to choose by and to judge by, is one here: `valid`.
+    """
+    if config.general is None:
+        return [], []
+    columns = {"prompt": config.general_prompt_column, "answer": config.general_answer_column}
+    if config.general_context_column:
+        columns["context"] = config.general_context_column
+    found = read_rows(config.general, columns, cache, optional=("context",), endpoint=endpoint)
+    held_out = config.valid_share + config.test_share
+    rows = [
+        row_of_pair(record, GENERAL, record["prompt"], split_of(record["prompt"], held_out, 0.0))
+        for record in found.rows
+    ]
+    return rows, found.bad
+
+
+def row_of_pair(record: Mapping[str, str], task: str, group: str, split: Split) -> Row:
+    """The row of a prompt and its answer, which is what answers are held against."""
+    context = record.get("context", "")
+    parts = [record["prompt"], record["answer"], *([context] if context else [])]
+    return Row(
+        id=f"row-{stable_hash(*parts):016x}",
+        task=task,
+        groups=(group,),
+        split=split,
+        context=context,
+        question=record["prompt"],
+        answer=record["answer"],
+        plain_words=max(1, len(record["answer"].split())),
+        medical=False,
+        check=ReferenceCheck(text=record["answer"]),
+    )
 
 
 def check_splits(rows: list[Row], config: DataConfig) -> None:
@@ -110,7 +147,9 @@ def check_splits(rows: list[Row], config: DataConfig) -> None:
         )
 
 
-def data_card(config: DataConfig, rows: list[Row], cleaned: Cleaned, bad: int) -> dict[str, Any]:
+def data_card(
+    config: DataConfig, rows: list[Row], general: list[Row], cleaned: Cleaned, bad: int
+) -> dict[str, Any]:
     """What went in, what came out, and why the rest did not."""
     return {
         "source": config.source,
@@ -119,8 +158,9 @@ def data_card(config: DataConfig, rows: list[Row], cleaned: Cleaned, bad: int) -
         "tasks": dict(Counter(row.task for row in rows)),
         "dropped": dict(cleaned.dropped),
         "dropped_examples": cleaned.examples,
-        "thinned": len(cleaned.rows) - len(rows),
+        "thinned": len(cleaned.rows) - len(general) - len(rows),
         "malformed": bad,
+        "general": dict(Counter(row.split for row in general)),
     }
 
 

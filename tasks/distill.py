@@ -1,20 +1,23 @@
 """Stage `distill`: make the student and teach it the labels."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from configs.hints import did_you_mean, nearest
 from configs.schema import TeacherConfig
 from configs.schema_distill import DistillConfig, Targets
 from configs.schema_label import ScoreConfig
 from configs.schema_student import StudentConfig
 from tasks.ml.batching import Group, group_examples
+from tasks.ml.mixture import training_groups
 from tasks.ml.models import parameter_count, save_model
 from tasks.ml.on_policy import OnlineTeacher, invert
 from tasks.ml.precision import frozen_copy
 from tasks.ml.prompts import encode
-from tasks.ml.rows import Row, load_rows
+from tasks.ml.rows import Row, load_general, load_rows
 from tasks.ml.student import Student, make_student
 from tasks.ml.teacher import load_teacher
 from tasks.ml.teacher_signal import TeacherSignal
@@ -30,16 +33,20 @@ def run(context: StageContext) -> dict[str, Any]:
     config = context.section(DistillConfig, "distill")
     rows = load_rows(context.inputs["label"] / "rows.jsonl")
     valid = [r for r in load_rows(context.inputs["clean"] / "rows.jsonl", "valid") if r.answer is not None]
+    chosen = [index for index, row in enumerate(rows) if is_target(row, config.targets)]
+    rows = learnt_rows([rows[index] for index in chosen], context.inputs["clean"], config)
     teacher, full = teacher_of(context)
     student = student_of(context, teacher, full, rows)
     model, tokenizer = student.model, student.tokenizer
     save_model(context.out / "unrefined", model, tokenizer)
-    groups, held_out = learnt_groups(tokenizer, rows, config), _groups(tokenizer, valid, config)
-    signal, student_id = what_the_teacher_thinks(context, student.tokens, len(rows))
+    examples = [encode(tokenizer, row) for row in rows]
+    epochs = [training_groups(examples, rows, config, context.seed, epoch) for epoch in range(config.epochs)]
+    held_out = _groups(tokenizer, valid, config)
+    signal, student_id = what_the_teacher_thinks(context, student.tokens, chosen, len(rows))
     online = online_teacher(context, teacher, full.pad_token_id, student)
     del teacher
-    watch = context.watch("distill", len(distill_plan(groups, config, context.seed)))
-    train_distill(model, groups, held_out, signal, student_id, config, context.seed, watch, online)
+    watch = context.watch("distill", len(distill_plan(epochs, config, context.seed)))
+    train_distill(model, epochs, held_out, signal, student_id, config, context.seed, watch, online)
     save_model(context.out / "model", model, tokenizer)
     summary = {
         "parameters": parameter_count(model),
@@ -59,27 +66,47 @@ def teacher_of(context: StageContext) -> tuple[Any, Any]:
     return load_teacher(section.source, section.revision, context.cache / "models")
 
 
-def learnt_groups(tokenizer: Any, rows: list[Row], config: DistillConfig) -> list[Group]:
-    """The rows that are targets, each under its index among all rows.
+def learnt_rows(targets: list[Row], cleaned: Path, config: DistillConfig) -> list[Row]:
+    """What is learnt: the targets, then the general instructions that are replayed beside them.
 
     Raises:
-        StageError: There are none.
+        StageError: There is no target, a weight names no family of theirs, no family is left, or there is
+            nothing to replay.
     """
-    chosen = [index for index, row in enumerate(rows) if is_target(row, config.targets)]
-    if not chosen:
-        raise StageError(
-            Problem(
-                "distill.targets",
-                f"`{config.targets}`, and no such answer among {len(rows)}",
-                "answers to learn",
-                "Let the teacher answer more: raise `label.answered_share`; or learn from `all`.",
-            )
+    mixture = config.mixture
+    general = load_general(cleaned, "train") if mixture.replay_share else []
+    problems = mixture_problems(mixture.weights, sorted({row.task for row in targets})) if targets else []
+    if not targets:
+        got, remedy = (
+            f"`{config.targets}`, and no such answer",
+            "Raise `label.answered_share`, or learn `all`.",
         )
-    groups = _groups(tokenizer, [rows[index] for index in chosen], config)
-    return [
-        replace(group, branches=tuple(replace(b, index=chosen[b.index]) for b in group.branches))
-        for group in groups
+        problems.append(Problem("distill.targets", got, "answers to learn", remedy))
+    if mixture.replay_share and not general:
+        remedy = "Name a larger `data.general`, or set `distill.mixture.replay_share=0`."
+        problems.append(Problem("data.general", "no row left to train on", "general instructions", remedy))
+    if problems:
+        raise StageError(problems)
+    return targets + general
+
+
+def mixture_problems(weights: Mapping[str, float], tasks: list[str]) -> list[Problem]:
+    """What is wrong with the weights of task families."""
+    problems = [
+        Problem(
+            f"distill.mixture.weights.{name}",
+            "a weight of no task family",
+            f"one of {', '.join(tasks)}",
+            did_you_mean(nearest(name, tasks), "Take it out."),
+        )
+        for name in weights
+        if name not in tasks
     ]
+    if all(weights.get(task) == 0 for task in tasks):
+        problems.append(
+            Problem("distill.mixture.weights", "0 for every family", "one above 0", "Raise one of them.")
+        )
+    return problems
 
 
 def is_target(row: Row, targets: Targets) -> bool:
@@ -120,12 +147,20 @@ def student_of(context: StageContext, teacher: Any, full: Any, rows: list[Row]) 
 
 
 def what_the_teacher_thinks(
-    context: StageContext, tokens: TokenMapping, examples: int
+    context: StageContext, tokens: TokenMapping, chosen: list[int], examples: int
 ) -> tuple[TeacherSignal, torch.Tensor]:
-    """The teacher's logits and the student's ids of its tokens; none of either where cuts differ."""
+    """The teacher's logits and the student's ids of its tokens; none of either where cuts differ.
+
+    Args:
+        context: Of the stage.
+        tokens: How the tokens relate.
+        chosen: Rows of stage `label` that are learnt, in order.
+        examples: With the general instructions behind them, which nobody scored.
+    """
     if tokens.student_id is None:
         return TeacherSignal.none(examples), torch.empty(0, dtype=torch.long)
-    return TeacherSignal.load(context.inputs["score"] / "signal"), tokens.student_id
+    signal = TeacherSignal.load(context.inputs["score"] / "signal")
+    return signal.chosen([*chosen, *[None] * (examples - len(chosen))]), tokens.student_id
 
 
 def _groups(tokenizer: Any, rows: list[Row], config: DistillConfig) -> list[Group]:

@@ -7,16 +7,21 @@ import numpy as np
 from configs.schema import EvaluateConfig, TeacherConfig
 from tasks.ml.batching import draw_whole_groups
 from tasks.ml.evaluation import Answers, Contestant, answer, gold_likelihood, response_kl, throughput
+from tasks.ml.forgetting import answer_bytes, forgetting, nll_per_byte
 from tasks.ml.metrics import Interval, Values, bootstrap_mean, bootstrap_ratio, win_shares
 from tasks.ml.models import load_model, load_tokenizer, parameter_count
 from tasks.ml.precision import frozen_copy
-from tasks.ml.rows import Row, load_rows
+from tasks.ml.rows import Row, load_general, load_rows
 from tasks.ml.seeding import random_for
 from tasks.ml.teacher import load_teacher
 from tasks.shared.artifacts import canonical_json
 from tasks.stage import StageContext
 
 BASELINE = "distilled"
+# Left out where only the model counts, not how it is asked: the teacher is measured there already.
+ONE_SHOT = "teacher_one_shot"
+# What a model is held against: all that the teacher knew, or what was left when the student was cut out.
+FORGETTING = {"forgetting": "teacher_zero_shot", "forgetting_since_cut": "unrefined"}
 WIN_MARGIN = 0.02  # of utility; smaller differences are ties
 
 
@@ -29,6 +34,8 @@ def run(context: StageContext) -> dict[str, Any]:
     answers = {c.name: answer(c, rows, config.max_new_tokens, config.rows, bar) for c in contestants}
     figures = judged_figures(answers, rows, config, context.seed)
     figures += likelihood_figures(contestants, rows, config, context.seed)
+    general = load_general(context.inputs["clean"], "valid")
+    figures += forgetting_figures(contestants, general, config, context.seed)
     figures += speed_figures(contestants, rows, config, context.seed)
     figures += divergence_figure(contestants, answers, rows, config, context.seed)
     figures += [
@@ -55,7 +62,7 @@ def held_out(context: StageContext, config: EvaluateConfig) -> list[Row]:
 
 
 def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
-    """The models in the order of the closing table."""
+    """The models in the order of the closing table, which leaves the teacher with one example out."""
     teacher_config = context.section(TeacherConfig, "teacher")
     model, tokenizer = load_teacher(teacher_config.source, teacher_config.revision, context.cache / "models")
     teacher = frozen_copy(model, config.precision)
@@ -75,6 +82,7 @@ def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
     return [
         students["unrefined"],
         Contestant("teacher_zero_shot", teacher, tokenizer),
+        Contestant(ONE_SHOT, teacher, tokenizer, shots[:1]),
         Contestant("teacher_few_shot", teacher, tokenizer, shots),
         students["distilled"],
         students["aligned"],
@@ -132,11 +140,34 @@ def likelihood_figures(
     return figures
 
 
+def forgetting_figures(
+    contestants: list[Contestant], general: list[Row], config: EvaluateConfig, seed: int
+) -> list[dict[str, Any]]:
+    """How each model takes general instructions, beside the teacher and beside the student before it learnt.
+
+    A prompt with worked examples is left out: it shows the use case.
+    """
+    if not general:
+        return []
+    sizes = answer_bytes(general)
+    nats = {c.name: gold_likelihood(c, general)[0] for c in contestants if not c.shots}
+    levels = {name: nll_per_byte(own, sizes, config.resamples, seed) for name, own in nats.items()}
+    rises = {
+        (metric, after): forgetting(nats[before], nats[after], sizes, config.resamples, seed)
+        for metric, before in FORGETTING.items()
+        for after in (BASELINE, "aligned")
+    }
+    found = [("general_nll_per_byte", name, level) for name, level in levels.items()]
+    found += [(metric, name, rise) for (metric, name), rise in rises.items()]
+    return [figure(metric, name, interval, "nats per byte") for metric, name, interval in found]
+
+
 def speed_figures(
     contestants: list[Contestant], rows: list[Row], config: EvaluateConfig, seed: int
 ) -> list[dict[str, Any]]:
     """Tokens per second side by side, and how many times the teacher's."""
-    speeds = throughput(contestants, rows[: config.speed_rows], config.speed_tokens, config.speed_repeats)
+    measured = [contestant for contestant in contestants if contestant.name != ONE_SHOT]
+    speeds = throughput(measured, rows[: config.speed_rows], config.speed_tokens, config.speed_repeats)
     figures = []
     for name, values in speeds.items():
         figures.append(

@@ -39,7 +39,7 @@ def run(context: StageContext) -> dict[str, Any]:
     context.run.table("gate.json", lost)
     summary = {
         "rows": len(scorer.rows),
-        "tokens": int(signal.offsets[-1]),
+        "tokens": len(signal.log_tail),
         "top_k": decision.top_k,
         "lost": decision.lost.get(decision.top_k, 0.0),
         "bytes_per_token": signal.bytes_per_token,
@@ -161,7 +161,7 @@ def is_scored(rows: list[Row], group: Group, share: float) -> bool:
 
 def gold_nll(signal: TeacherSignal, answers: list[tuple[int, ...]]) -> float:
     """The teacher's mean negative log-likelihood of scored answers, nats a token, bounded by its top-k."""
-    scored = np.diff(signal.offsets) > 0
+    scored = signal.spans[:, 1] > signal.spans[:, 0]
     known = [answer for answer, is_known in zip(answers, scored, strict=True) if is_known]
     targets = np.array([token for answer in known for token in answer])
     if not len(targets):

@@ -14,7 +14,7 @@ Only hidden states that predict a response token are gathered for the language-m
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,17 +85,20 @@ def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
     return max(shortest - 1, 0)
 
 
-def group_examples(examples: Sequence[Example], keys: Sequence[str], longest: int) -> list[Group]:
+def group_examples(
+    examples: Sequence[Example], keys: Sequence[str], longest: int, picks: Iterable[int] | None = None
+) -> list[Group]:
     """Group examples whose keys are equal; a group longer than `longest` tokens is cut into several.
 
     Args:
         examples: Encoded examples; those without a response may be grouped too.
         keys: The shared context of each example.
         longest: Most tokens of a packed row; a single example may be longer.
+        picks: Indices of the examples to group, of which some may come more than once; None for each once.
     """
     members: dict[str, list[int]] = defaultdict(list)
-    for index, key in enumerate(keys):
-        members[key].append(index)
+    for index in range(len(examples)) if picks is None else picks:
+        members[keys[index]].append(index)
     groups = []
     for indices in members.values():
         shared = common_prefix([examples[index].prompt for index in indices])

@@ -8,6 +8,8 @@ LINES = (
     ("accuracy", "accuracy", "percent"),
     ("gold_win_rate", "gold win rate against distilled", "percent"),
     ("perplexity", "perplexity of gold answers", "number"),
+    ("general_nll_per_byte", "general answers, nats a byte", "number"),
+    ("forgetting", "forgetting, nats a byte", "number"),
     ("words", "words an answer", "number"),
     ("stop_rate", "answers that stop", "percent"),
     ("tokens_per_second", "tokens per second", "count"),

@@ -130,7 +130,7 @@ class OnPolicyPlan(Sequence[list[Group]]):
         self.signal = self._stored
         if self.is_on_policy:
             groups = answer_groups(self._answering(), groups, self._sampling(step))
-            self.signal = self._teacher.signal(groups, len(self._stored.offsets) - 1)
+            self.signal = self._teacher.signal(groups, len(self._stored.spans))
         return groups
 
     def _answering(self) -> Any:

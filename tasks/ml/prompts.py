@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from tasks.ml.rows import Row
+from tasks.ml.rows import GENERAL, Row
 
 SYSTEM = "Answer the question from the facts in one short sentence."
 
@@ -26,8 +26,11 @@ class Example:
 
 
 def chat(row: Row, shots: Sequence[Row] = ()) -> list[dict[str, str]]:
-    """The messages of a row, after worked examples for few-shot prompting."""
-    messages = [{"role": "system", "content": SYSTEM}]
+    """The messages of a row, after worked examples for few-shot prompting.
+
+    A general instruction comes without the system message, which speaks of the use case.
+    """
+    messages = [] if row.task == GENERAL else [{"role": "system", "content": SYSTEM}]
     for shot in shots:
         messages.append({"role": "user", "content": user_text(shot)})
         messages.append({"role": "assistant", "content": shot.answer or ""})

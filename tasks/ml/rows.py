@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["train", "valid", "test"]
 
+GENERAL = "general"  # the task of rows that are no part of the use case
+GENERAL_FILE = "general.jsonl"
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,3 +106,9 @@ def load_rows(path: Path, split: Split | None = None) -> list[Row]:
     with path.open(encoding="utf-8") as file:
         rows = [Row.model_validate_json(line) for line in file]
     return [row for row in rows if split is None or row.split == split]
+
+
+def load_general(folder: Path, split: Split) -> list[Row]:
+    """The general instructions beside the cleaned dataset in a folder; none if no source was named."""
+    path = folder / GENERAL_FILE
+    return load_rows(path, split) if path.is_file() else []

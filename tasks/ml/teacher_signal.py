@@ -6,7 +6,7 @@ in fp16, the log of the tail's mass in fp32. The files are mapped into memory, n
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tasks.ml.batching import Group, PackedBatch, pack
 from tasks.ml.kd_loss import SparseDistribution
 
 _COLUMNS = ("ids", "log_probs", "log_tail")
-_FILES = (*_COLUMNS, "offsets")
+_FILES = (*_COLUMNS, "spans")
 _ABOUT = "signal.json"
 _ROWS = 128  # distributions over all tokens in memory at a time
 
@@ -65,12 +65,11 @@ class TeacherSignal(Scores):
     """The scores of M examples, laid end to end.
 
     Attributes:
-        offsets: Where each example's tokens start, and the end. Shape [M + 1]. An example without tokens
-            was not scored.
+        spans: Where each example's tokens start and end; one without tokens was not scored. Shape [M, 2].
         temperature: At which the scores were taken.
     """
 
-    offsets: NDArray[np.int64]
+    spans: NDArray[np.int64]
     temperature: float = 1.0
 
     @classmethod
@@ -85,11 +84,12 @@ class TeacherSignal(Scores):
         """Lay the scores of examples end to end; those that were not scored get no tokens."""
         nothing = Scores.empty(top_k)
         parts = [scored.get(index, nothing) for index in range(examples)]
-        lengths = [0, *(len(part.log_tail) for part in parts)]
+        ends = np.cumsum([len(part.log_tail) for part in parts], dtype=np.int64)
+        starts = ends - [len(part.log_tail) for part in parts]
         ids, log_probs, log_tail = (
             np.concatenate([getattr(part, name) for part in (nothing, *parts)]) for name in _COLUMNS
         )
-        return cls(ids, log_probs, log_tail, np.cumsum(lengths, dtype=np.int64), temperature)
+        return cls(ids, log_probs, log_tail, np.stack([starts, ends], axis=1), temperature)
 
     def save(self, folder: Path) -> None:
         """Write one `.npy` file a table, and the temperature."""
@@ -102,9 +102,9 @@ class TeacherSignal(Scores):
     def load(cls, folder: Path) -> "TeacherSignal":
         """Map what `save` wrote into memory."""
         tables = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _FILES)
-        ids, log_probs, log_tail, offsets = tables
+        ids, log_probs, log_tail, spans = tables
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        return cls(ids, log_probs, log_tail, offsets, about["temperature"])
+        return cls(ids, log_probs, log_tail, spans, about["temperature"])
 
     @property
     def bytes_per_token(self) -> float:
@@ -112,10 +112,18 @@ class TeacherSignal(Scores):
         size = sum(getattr(self, name).nbytes for name in _COLUMNS)
         return float(size / max(1, len(self.log_tail)))
 
+    def chosen(self, indices: Sequence[int | None]) -> "TeacherSignal":
+        """The same for other examples: those of these indices, and None for ones that were not scored."""
+        spans = np.zeros((len(indices), 2), np.int64)
+        for place, index in enumerate(indices):
+            if index is not None:
+                spans[place] = self.spans[index]
+        return replace(self, spans=spans)
+
     def known(self, batch: PackedBatch) -> torch.Tensor:
         """Which of a batch's response tokens were scored. Shape [N], bool."""
         example = batch.example.numpy()
-        return torch.from_numpy(self.offsets[example + 1] > self.offsets[example])
+        return torch.from_numpy(self.spans[example, 1] > self.spans[example, 0])
 
     def at(self, batch: PackedBatch, known: torch.Tensor, student_id: torch.Tensor) -> SparseDistribution:
         """The signal of a batch's scored tokens, in the student's ids.
@@ -125,7 +133,7 @@ class TeacherSignal(Scores):
             known: Which of them were scored.
             student_id: The student's id of each of the teacher's, -1 where it has none.
         """
-        rows = self.offsets[batch.example[known].numpy()] + batch.step[known].numpy()
+        rows = self.spans[batch.example[known].numpy(), 0] + batch.step[known].numpy()
         scores = Scores(self.ids[rows], self.log_probs[rows], self.log_tail[rows])
         return sparse(scores, student_id, self.temperature)
 

@@ -19,7 +19,7 @@ from tasks.ml.trainer import Watch, train
 
 def train_distill(
     student: Any,
-    groups: Sequence[Group],
+    epochs: Sequence[Sequence[Group]],
     held_out: Sequence[Group],
     signal: TeacherSignal,
     student_id: torch.Tensor,
@@ -32,7 +32,8 @@ def train_distill(
 
     Args:
         student: A causal language model.
-        groups: Training questions in the student's ids; a branch's index is its example in `signal`.
+        epochs: Training questions of each epoch in the student's ids; a branch's index is its example in
+            `signal`.
         held_out: Validation questions with gold answers.
         signal: The teacher's top-k on the training answers.
         student_id: The student's id of each of the teacher's, -1 where it has none. Shape [V of teacher].
@@ -54,7 +55,7 @@ def train_distill(
             return {}
         return {"valid_nll": mean_nll(student, held_out, config, pad)}
 
-    plan: Sequence[list[Group]] = distill_plan(groups, config, seed)
+    plan: Sequence[list[Group]] = distill_plan(epochs, config, seed)
     # Nobody wrote a gold answer to what the student says.
     taught = config.model_copy(update={"kd_weight": 1.0})
     if teacher is not None and config.on_policy.share:
@@ -64,11 +65,11 @@ def train_distill(
     student.eval()
 
 
-def distill_plan(groups: Sequence[Group], config: DistillConfig, seed: int) -> list[list[Group]]:
+def distill_plan(epochs: Sequence[Sequence[Group]], config: DistillConfig, seed: int) -> list[list[Group]]:
     """The groups of every optimiser step of all epochs."""
     return [
         batch
-        for epoch in range(config.epochs)
+        for epoch, groups in enumerate(epochs)
         for batch in plan_batches(groups, config.token_budget, seed, epoch)
     ]
 

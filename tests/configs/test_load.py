@@ -74,7 +74,7 @@ def test_an_unknown_platform(name: str, remedy: str) -> None:
 
 def leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:  # an empty one is a value: no names yet
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -18,6 +18,7 @@ from tasks.stage_spec import StageSpec
 SMOKE = ROOT / "configs" / "smoke.yaml"
 EXTERNAL = {
     "dataset": "sha256:d",
+    "general": "none",
     "teacher": "random:tiny",
     "student": "made here",
     "people": "simulated",
@@ -161,6 +162,7 @@ def test_a_value_changes_the_keys_of_the_stages_that_read_it(
     ("name", "stages"),
     [
         ("dataset", {"clean"}),
+        ("general", {"clean"}),
         ("teacher", {"label", "score", "distill", "evaluate"}),
         ("student", {"distill"}),
         ("people", {"feedback"}),

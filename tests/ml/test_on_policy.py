@@ -46,7 +46,7 @@ def test_the_teacher_reads_them_in_its_own_ids(make_llama) -> None:
         Group((28,), (Branch((36,), (35, 38), 2),)),
     ]
     expected = score_batch(teacher, theirs, 5, 1.0, 0)
-    assert signal.offsets.tolist() == [0, 2, 3, 5, 5]
+    assert signal.spans.tolist() == [[0, 2], [2, 3], [3, 5], [5, 5]]
     assert signal.ids.tolist() == [row for index in range(3) for row in expected[index].ids.tolist()]
 
 
@@ -99,7 +99,7 @@ def test_the_student_comes_nearer_to_the_teacher_on_its_own_answers(make_llama, 
     points: list[dict[str, float]] = []
     watch = Watch(log=lambda metrics, step: points.append(metrics))
     ids = torch.arange(40)
-    train_distill(student, GROUPS, [], TeacherSignal.none(3), ids, section, 0, watch, online(teacher))
+    train_distill(student, [GROUPS] * 80, [], TeacherSignal.none(3), ids, section, 0, watch, online(teacher))
     values = [point["on_policy_divergence"] for point in points]
     assert len(values) == 80
     assert all("gold_nll" not in point for point in points)

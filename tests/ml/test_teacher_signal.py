@@ -77,13 +77,13 @@ def test_scores_survive_their_bytes(vocabulary: int) -> None:
 def test_a_signal_is_laid_end_to_end_and_survives_its_files(make_llama, tmp_path) -> None:
     scored = score_batch(make_llama(), GROUPS, 4, 1.0, pad=0)
     signal = TeacherSignal.join(scored, 5, 4, 1.5)
-    assert signal.offsets.tolist() == [0, 1, 1, 4, 6, 6]
+    assert signal.spans.tolist() == [[0, 1], [1, 1], [1, 4], [4, 6], [6, 6]]
     assert np.array_equal(signal.ids[1:4], scored[2].ids)
     signal.save(tmp_path / "signal")
     again = TeacherSignal.load(tmp_path / "signal")
     assert isinstance(again.log_probs, np.memmap)
     assert again.temperature == 1.5
-    for name in ("ids", "log_probs", "log_tail", "offsets"):
+    for name in ("ids", "log_probs", "log_tail", "spans"):
         assert np.array_equal(getattr(again, name), getattr(signal, name))
 
 
@@ -111,3 +111,11 @@ def test_without_a_signal_nothing_is_known() -> None:
     batch = pack(GROUPS, 0)
     assert TeacherSignal.none(4).known(batch).tolist() == [False] * 6
     assert TeacherSignal.none(4).bytes_per_token == 0
+
+
+def test_examples_can_be_left_out_moved_and_added() -> None:
+    scores = keep_top(torch.randn(5, VOCABULARY, generator=torch.Generator().manual_seed(0)), 2)
+    first = Scores(scores.ids[:2], scores.log_probs[:2], scores.log_tail[:2])
+    last = Scores(scores.ids[2:], scores.log_probs[2:], scores.log_tail[2:])
+    signal = TeacherSignal.join({0: first, 3: last}, 4, 2, 1.0)
+    assert signal.chosen([3, 1, None, 0]).spans.tolist() == [[2, 5], [2, 2], [0, 0], [0, 2]]

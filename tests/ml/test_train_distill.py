@@ -96,7 +96,9 @@ def test_a_student_learns_its_answers_and_says_so(make_llama, config) -> None:
     )
     before = mean_nll(model, GROUPS, settings, 0)
     watch = Watch(log=lambda metrics, step: points.append((step, metrics)))
-    train_distill(model, GROUPS, GROUPS, TeacherSignal.none(2), torch.empty(0), settings, seed=0, watch=watch)
+    epochs = [GROUPS] * settings.epochs
+    nothing = TeacherSignal.none(2)
+    train_distill(model, epochs, GROUPS, nothing, torch.empty(0), settings, seed=0, watch=watch)
     assert mean_nll(model, GROUPS, settings, 0) < 0.2 * before
     assert [step for step, metrics in points if "valid_nll" in metrics] == [5, 10, 12]
     assert points[0][1]["loss"] == pytest.approx(before, abs=1e-5)
@@ -104,7 +106,8 @@ def test_a_student_learns_its_answers_and_says_so(make_llama, config) -> None:
 
 def test_the_plan_shuffles_every_epoch_anew(config) -> None:
     groups = [Group((1,), (Branch((2,), (3,), number),)) for number in range(12)]
-    settings = config.distill.model_copy(update={"epochs": 2, "token_budget": 12})
-    order = [group.branches[0].index for batch in distill_plan(groups, settings, 5) for group in batch]
+    settings = config.distill.model_copy(update={"token_budget": 12})
+    plan = distill_plan([groups, groups], settings, 5)
+    order = [group.branches[0].index for batch in plan for group in batch]
     assert sorted(order[:12]) == sorted(order[12:]) == list(range(12))
     assert order[:12] != order[12:]
