@@ -85,6 +85,7 @@ def main() -> None:
     """Capture and train, and print seconds."""
     options = parse(__doc__)
     keep_freed_memory()
+    rss_before_mb = peak_rss_mb()
     teacher, tokenizer, work, held_out = teacher_and_work(options)
     pad, size = tokenizer.pad_token_id, _sizes(teacher)
     student = load_model(student_folder(options.workload, options.student))
@@ -111,6 +112,7 @@ def main() -> None:
         "valid_kl": divergence,
         "bytes_per_token": signal.bytes_per_token if signal else None,
         "peak_rss_mb": memory,
+        "rss_before_mb": rss_before_mb,
     }
     print_answer(work, options, extra)
 

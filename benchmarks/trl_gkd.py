@@ -73,6 +73,8 @@ def main() -> None:
     keep_freed_memory()
     from trl.experimental.gkd import GKDConfig, GKDTrainer
 
+    rss_before_mb = peak_rss_mb()
+
     class InOrder(GKDTrainer):  # type: ignore[misc]
         def _get_train_sampler(self, *_: Any) -> Any:
             return torch.utils.data.SequentialSampler(self.train_dataset)
@@ -107,7 +109,13 @@ def main() -> None:
         seconds = time.perf_counter() - started
     memory = peak_rss_mb()
     divergence = dense_divergence(teacher.float(), student.float().eval(), held_out, tokenizer.pad_token_id)
-    print_answer(work, options, {"seconds": seconds, "valid_kl": divergence, "peak_rss_mb": memory})
+    extra = {
+        "seconds": seconds,
+        "valid_kl": divergence,
+        "peak_rss_mb": memory,
+        "rss_before_mb": rss_before_mb,
+    }
+    print_answer(work, options, extra)
 
 
 if __name__ == "__main__":
