@@ -162,6 +162,11 @@ class RunConfig(Section):
                 raise ValueError(
                     f"`{section}.frozen_layers` {frozen} must be below `student.layers` {self.student.layers}"
                 )
+        tuning = self.distill.tuning
+        if tuning.way == "top_layers" and tuning.layers > self.student.layers:
+            raise ValueError(
+                f"`distill.tuning.layers` {tuning.layers} exceeds `student.layers` {self.student.layers}"
+            )
         if self.feedback.annotators_per_prompt > self.feedback.annotators:
             raise ValueError(
                 f"`feedback.annotators_per_prompt` {self.feedback.annotators_per_prompt} exceeds "

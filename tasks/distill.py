@@ -15,6 +15,7 @@ from tasks.ml.rows import Row, load_rows
 from tasks.ml.teacher import load_teacher
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.train_distill import distill_plan, mean_nll, train_distill
+from tasks.ml.tuning import finish, prepare, trained_parameters
 from tasks.ml.vocabulary import trim_tokenizer
 from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext
@@ -27,14 +28,18 @@ def run(context: StageContext) -> dict[str, Any]:
     valid = [r for r in load_rows(context.inputs["clean"] / "rows.jsonl", "valid") if r.answer is not None]
     student, tokenizer, kept, layers = cut_student(context, rows)
     save_model(context.out / "unrefined", student, tokenizer)
+    prepare(student, tokenizer, config, context.seed)
     groups, held_out = _groups(tokenizer, rows, config), _groups(tokenizer, valid, config)
     signal = TeacherSignal.load(context.inputs["score"] / "signal.safetensors")
     student_id = ids_in_student(kept, signal)
     watch = context.watch("distill", len(distill_plan(groups, config, context.seed)))
     train_distill(student, groups, held_out, signal, student_id, config, context.seed, watch)
+    trained = trained_parameters(student)
+    finish(student, config.tuning)
     save_model(context.out / "model", student, tokenizer)
     summary = {
         "parameters": parameter_count(student),
+        "trained_parameters": trained,
         "layers": layers,
         "vocabulary": len(kept),
         "valid_nll": mean_nll(student, held_out, config, tokenizer.pad_token_id) if held_out else None,

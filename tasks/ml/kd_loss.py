@@ -129,3 +129,11 @@ def log_mixture(first: torch.Tensor, second: torch.Tensor, share: float) -> torc
 def gold_cross_entropy(log_probs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """-log p(target) at each position. Shape [N]."""
     return -log_probs.gather(1, target[:, None]).squeeze(1)
+
+
+def smoothed_cross_entropy(log_probs: torch.Tensor, target: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """-(1 - e) log p(target) - e mean_v log p(v): the target keeps 1 - e + e / V of its mass. Shape [N].
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
+    """
+    return (1 - smoothing) * gold_cross_entropy(log_probs, target) - smoothing * log_probs.mean(-1)

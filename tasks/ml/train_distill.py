@@ -7,9 +7,16 @@ import torch
 
 from configs.schema_distill import DistillConfig
 from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
-from tasks.ml.kd_loss import divergence, gold_cross_entropy, split_student, split_teacher
+from tasks.ml.kd_loss import (
+    divergence,
+    gold_cross_entropy,
+    smoothed_cross_entropy,
+    split_student,
+    split_teacher,
+)
 from tasks.ml.models import hidden_states, response_log_probs
 from tasks.ml.precision import arithmetic
+from tasks.ml.sparse_mask import add_mask
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.trainer import Watch, train
 
@@ -48,6 +55,8 @@ def train_distill(
 
     plan = distill_plan(groups, config, seed)
     student.train()
+    if config.tuning.way == "sparse_mask":
+        add_mask(student, plan, lambda groups: loss_of(pack(groups, pad))[0], config, watch.checkpoints)
     train(student, plan, loss_of, config, pad, watch, validate if held_out else None)
     student.eval()
 
@@ -68,6 +77,8 @@ def distill_loss(
     log_probs = response_log_probs(student, hidden_states(student, batch), batch)
     per_token = gold_cross_entropy(log_probs, batch.target)
     points = {"gold_nll": per_token.detach().mean().item()}
+    if config.label_smoothing:
+        per_token = smoothed_cross_entropy(log_probs, batch.target, config.label_smoothing)
     known = signal.known(batch)
     if config.kd_weight and known.any():
         teacher = signal.at(batch, known, student_id)
