@@ -1,8 +1,8 @@
 """How fast students learn from a teacher's logits beside TRL's GKDTrainer, on two processor cores.
 
-Both learn the same answers to the same questions in the same optimiser steps for three epochs, by forward KL
-alone. Ours captures the top 32 logits once, which its time includes, and keeps 132 bytes a token; TRL asks
-its teacher at every step. Tokens are counted as TRL processes them, a prompt once a question, without padding.
+Both learn the same answers to the same questions in the same optimiser steps for three epochs, by forward
+KL alone. Ours captures the top 32 logits once, which its time includes, and keeps 132 bytes a token; TRL asks
+its teacher at every step. Tokens are counted as TRL processes them, a prompt once a question and no padding.
 The last line on stdout is the result, one JSON object.
 """
 

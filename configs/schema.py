@@ -175,6 +175,11 @@ class RunConfig(Section):
                 f"`distill.mixture.replay_share` {self.distill.mixture.replay_share} needs `data.general`: "
                 "there is nothing to replay"
             )
+        tuning = self.distill.tuning
+        if tuning.way == "top_layers" and tuning.layers > self.student.layers:
+            raise ValueError(
+                f"`distill.tuning.layers` {tuning.layers} exceeds `student.layers` {self.student.layers}"
+            )
         if self.feedback.annotators_per_prompt > self.feedback.annotators:
             raise ValueError(
                 f"`feedback.annotators_per_prompt` {self.feedback.annotators_per_prompt} exceeds "

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from configs.schema_mixture import MixtureConfig
-from configs.section import Count, Divergence, LearningRate, Precision, Section, Share
+from configs.schema_tuning import TuningConfig
+from configs.section import Count, Divergence, LearningRate, Precision, Schedule, Section, Share
 
 Targets = Literal["all", "gold", "teacher"]
 
@@ -43,3 +44,16 @@ class DistillConfig(Section):
     precision: Precision = Field(description="arithmetic of the forward and backward pass; weights stay fp32")
     checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
     mixture: MixtureConfig
+    schedule: Schedule = Field(
+        description="of the rate after warm-up: half a cosine or a line down to a tenth, constant, or wsd: "
+        "constant, then a line down to a tenth"
+    )
+    decay_share: float = Field(
+        gt=0, le=1, description="wsd: share of the steps after warm-up in which the rate falls"
+    )
+    patience: int = Field(
+        ge=0,
+        description="validations in a row without a lower valid_nll after which training ends; the weights "
+        "of the lowest are given back. 0: train to the end and keep the last weights",
+    )
+    tuning: TuningConfig

@@ -9,6 +9,7 @@ Count = Annotated[int, Field(ge=1)]
 LearningRate = Annotated[float, Field(gt=0, le=0.1)]
 Precision = Literal["auto", "fp32", "bf16"]
 Divergence = Literal["forward_kl", "reverse_kl", "jensen_shannon", "skewed_kl", "skewed_reverse_kl"]
+Schedule = Literal["cosine", "linear", "constant", "wsd"]
 
 
 class Section(BaseModel):

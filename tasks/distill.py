@@ -23,6 +23,7 @@ from tasks.ml.teacher import load_teacher
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.token_mapping import TokenMapping
 from tasks.ml.train_distill import distill_plan, mean_nll, train_distill
+from tasks.ml.tuning import finish, prepare, trained_parameters
 from tasks.ml.vocabulary import domain_texts
 from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext
@@ -39,6 +40,7 @@ def run(context: StageContext) -> dict[str, Any]:
     student = student_of(context, teacher, full, rows)
     model, tokenizer = student.model, student.tokenizer
     save_model(context.out / "unrefined", model, tokenizer)
+    prepare(model, tokenizer, config, context.seed)
     examples = [encode(tokenizer, row) for row in rows]
     epochs = [training_groups(examples, rows, config, context.seed, epoch) for epoch in range(config.epochs)]
     held_out = _groups(tokenizer, valid, config)
@@ -47,9 +49,12 @@ def run(context: StageContext) -> dict[str, Any]:
     del teacher
     watch = context.watch("distill", len(distill_plan(epochs, config, context.seed)))
     train_distill(model, epochs, held_out, signal, student_id, config, context.seed, watch, online)
+    trained = trained_parameters(model)
+    finish(model, config.tuning)
     save_model(context.out / "model", model, tokenizer)
     summary = {
         "parameters": parameter_count(model),
+        "trained_parameters": trained,
         "layers": list(student.layers),
         "vocabulary": model.config.vocab_size,
         "valid_nll": mean_nll(model, held_out, config, tokenizer.pad_token_id) if held_out else None,

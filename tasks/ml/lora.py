@@ -115,12 +115,43 @@ class _MergedLinear(torch.autograd.Function):
         return of_states, of_down, of_up, None, None
 
 
+class SelfMergingLinear(AdaptedLinear):
+    """One adapter that is merged anew before every pass, so that nobody has to say when it has changed.
+
+    The merged weight is a new tensor each time: a pass before may still need the old one for its gradients.
+
+    Args:
+        base: The layer; it is frozen.
+        rank: Columns of B and rows of A.
+        scale: s.
+        dtype: In which to compute.
+    """
+
+    def __init__(self, base: torch.nn.Linear, rank: int, scale: float, dtype: torch.dtype) -> None:
+        super().__init__(base, torch.empty(0, dtype=dtype), ("default",), rank, scale)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Shape [..., in] to [..., out]."""
+        self.merged = self.whole().to(self.merged.dtype)
+        return super().forward(states)
+
+
 def linear_names(model: torch.nn.Module, layers: Iterable[int]) -> Iterator[str]:
     """Names of the linear layers in these transformer layers of a causal language model."""
     wanted = tuple(f"model.layers.{number}." for number in layers)
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and name.startswith(wanted):
             yield name
+
+
+def add_adapters(language_model: Any, rank: int, scale: float, dtype: torch.dtype, seed: int) -> None:
+    """Freeze a causal language model and put an adapter on every linear layer of its transformer layers."""
+    language_model.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in list(linear_names(language_model, range(len(language_model.model.layers)))):
+            base = language_model.get_submodule(name)
+            language_model.set_submodule(name, SelfMergingLinear(base, rank, scale, dtype))
 
 
 def without_adapters(model: torch.nn.Module) -> None:

@@ -84,6 +84,16 @@ def freeze_bottom(language_model: Any, layers: int) -> None:
             layer.requires_grad_(False)
 
 
+def untie_head(language_model: Any) -> None:
+    """Give the language-model head a copy of the embedding as weights of its own, if the two are tied."""
+    if language_model.config.tie_word_embeddings:
+        language_model.config.tie_word_embeddings = False
+        head = language_model.lm_head
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), head.weight.requires_grad)
+        # What was tied when the model was made is left out when it is saved.
+        language_model.all_tied_weights_keys = {}
+
+
 def parameter_count(model: torch.nn.Module) -> int:
     """Number of parameters, tied ones counted once."""
     return sum(parameter.numel() for parameter in model.parameters())

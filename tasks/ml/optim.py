@@ -1,9 +1,11 @@
-"""The optimiser and its schedule."""
+"""The optimiser and its schedules."""
 
 import math
 from collections.abc import Iterable
 
 import torch
+
+from configs.section import Schedule
 
 
 def adamw(
@@ -20,12 +22,31 @@ def adamw(
     )
 
 
-def warmup_cosine(step: int, steps: int, warmup: int, floor: float = 0.1) -> float:
-    """Factor on the learning rate: linear up over `warmup` steps, then half a cosine down to `floor`."""
+def rate_factor(
+    schedule: Schedule, step: int, steps: int, warmup: int, decay_share: float = 1.0, floor: float = 0.1
+) -> float:
+    """Factor on the learning rate: linear up over `warmup` steps, then down to `floor` as the schedule says.
+
+    With x the share of the steps after warm-up that are done, f + (1 - f) times
+
+        cosine  (1 + cos pi x) / 2        linear  1 - x
+        constant  1                       wsd     min(1, (1 - x) / decay_share)
+
+    Sources: Loshchilov & Hutter 2017, "SGDR"; Hu et al. 2024, "MiniCPM", for warm-up, stable, decay.
+    """
     if step < warmup:
         return (step + 1) / warmup
-    share = (step - warmup) / max(1, steps - warmup)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    share = min(1.0, (step - warmup) / max(1, steps - warmup))
+    match schedule:
+        case "cosine":
+            height = 0.5 * (1 + math.cos(math.pi * share))
+        case "linear":
+            height = 1 - share
+        case "constant":
+            height = 1.0
+        case "wsd":
+            height = min(1.0, (1 - share) / decay_share)
+    return floor + (1 - floor) * height
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

@@ -12,6 +12,7 @@ from tasks.ml.kd_loss import SparseDistribution, divergence
 from tasks.ml.models import hidden_states
 from tasks.ml.on_policy import OnlineTeacher, OnPolicyPlan
 from tasks.ml.precision import arithmetic
+from tasks.ml.sparse_mask import add_mask
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.token_head import token_log_probs
 from tasks.ml.trainer import Watch, train
@@ -55,12 +56,15 @@ def train_distill(
             return {}
         return {"valid_nll": mean_nll(student, held_out, config, pad)}
 
-    plan: Sequence[list[Group]] = distill_plan(epochs, config, seed)
+    given = distill_plan(epochs, config, seed)
+    plan: Sequence[list[Group]] = given
     # Nobody wrote a gold answer to what the student says.
     taught = config.model_copy(update={"kd_weight": 1.0})
     if teacher is not None and config.on_policy.share:
         plan = OnPolicyPlan(plan, signal, student, teacher, config.on_policy, config.precision, seed)
     student.train()
+    if config.tuning.way == "sparse_mask":
+        add_mask(student, given, lambda groups: loss_of(pack(groups, pad))[0], config, watch.checkpoints)
     train(student, plan, loss_of, config, pad, watch, validate if held_out else None)
     student.eval()
 

@@ -13,7 +13,8 @@ from configs.schema import RewardConfig
 from configs.schema_distill import DistillConfig
 from tasks.ml.batching import Group, PackedBatch, pack
 from tasks.ml.checkpoint import Checkpoints, NoCheckpoints, capture, restore
-from tasks.ml.optim import adamw, set_learning_rate, warmup_cosine
+from tasks.ml.early_stopping import EarlyStopping
+from tasks.ml.optim import adamw, rate_factor, set_learning_rate
 from tasks.ml.precision import arithmetic
 from tasks.ml.progress import Bar, NoBar
 
@@ -59,13 +60,15 @@ def train(
         settings: Rates, norms and precision.
         pad: Id of the padding token.
         watch: Who follows.
-        validate: Called with the number of steps done after each step; returns points to log.
+        validate: Called with the number of steps done after each step; returns points to log, of which
+            `valid_nll` may end the training early.
     """
     optimizer = adamw(model.parameters(), settings.learning_rate, settings.weight_decay)
-    first = _resume(model, optimizer, watch)
+    stopping = EarlyStopping(model, settings.patience if isinstance(settings, DistillConfig) else 0)
+    first = _resume(model, optimizer, stopping, watch)
     saved = time.monotonic()
     for step in range(first, len(plan)):
-        rate = settings.learning_rate * warmup_cosine(step, len(plan), settings.warmup_steps)
+        rate = settings.learning_rate * _rate_factor(settings, step, len(plan))
         set_learning_rate(optimizer, rate)
         started = time.monotonic()
         batch = pack(plan[step], pad)
@@ -73,20 +76,34 @@ def train(
         points |= {"learning_rate": rate, "tokens_per_second": batch.tokens / (time.monotonic() - started)}
         if validate:
             points |= validate(step + 1)
+            points |= stopping.observe(points)
         watch.log(points, step + 1)
         watch.bar.advance()
         watch.bar.note(f"loss {points['loss']:.3f}")
+        if stopping.is_over:
+            break
         if time.monotonic() - saved >= settings.checkpoint_seconds and step + 1 < len(plan):
-            watch.checkpoints.save("train", capture(model, optimizer), {"step": step + 1})
+            tensors = capture(model, optimizer) | stopping.tensors()
+            watch.checkpoints.save("train", tensors, {"step": step + 1, **stopping.state()})
             saved = time.monotonic()
+    stopping.give_back()
 
 
-def _resume(model: torch.nn.Module, optimizer: torch.optim.Optimizer, watch: Watch) -> int:
+def _rate_factor(settings: TrainSettings, step: int, steps: int) -> float:
+    if isinstance(settings, DistillConfig):
+        return rate_factor(settings.schedule, step, steps, settings.warmup_steps, settings.decay_share)
+    return rate_factor("cosine", step, steps, settings.warmup_steps)
+
+
+def _resume(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, stopping: EarlyStopping, watch: Watch
+) -> int:
     saved = watch.checkpoints.load("train")
     if saved is None:
         return 0
     tensors, state = saved
     restore(model, optimizer, tensors)
+    stopping.restore(tensors, state)
     watch.bar.advance(state["step"])
     return int(state["step"])
 
