@@ -52,6 +52,11 @@ PIPELINE: Mapping[str, Stage] = {
     ),
 }
 
+# Other ways up from the same distilled student; a run does not walk them.
+LADDER: Mapping[str, Stage] = {
+    "dpo": Stage("tasks.align_dpo", ("dpo",), ("clean", "distill", "feedback")),
+}
+
 
 class RunStage(Protocol):
     """Gives the artifact of a stage, however it comes by it."""
@@ -87,7 +92,7 @@ def walk(config: RunConfig, external: Mapping[str, str], run_stage: RunStage) ->
 
 def make_spec(name: str, config: RunConfig, external: Mapping[str, str], refs: Refs) -> StageSpec:
     """What a stage is to compute, with its key."""
-    stage = PIPELINE[name]
+    stage = {**PIPELINE, **LADDER}[name]
     tree = config.model_dump(mode="json")
     sections = {part: tree[part] for part in (*stage.reads, "seed")}
     inputs = {need: refs[need] for need in stage.needs}
