@@ -33,7 +33,7 @@ def read_layers(model: type[Model], files: Sequence[Path], overrides: Sequence[s
     Raises:
         ConfigError: Listing everything that is wrong.
     """
-    layers = [_read_file(path, files) for path in files] + [_read_override(text) for text in overrides]
+    layers = [read_file(path, files) for path in files] + [_read_override(text) for text in overrides]
     unread = [problem for layer in layers for problem in layer.problems]
     unknown: list[Problem] = []
     merged = Layer()
@@ -52,7 +52,13 @@ def read_layers(model: type[Model], files: Sequence[Path], overrides: Sequence[s
     return config
 
 
-def _read_file(path: Path, files: Sequence[Path]) -> Layer:
+def read_file(path: Path, files: Sequence[Path]) -> Layer:
+    """Read one YAML file; what is wrong with it is in the layer's problems.
+
+    Args:
+        path: The file.
+        files: All that are read; if this one is missing, what lies beside them is suggested.
+    """
     name = shown_path(path)
     try:
         return read_yaml(path.read_text(encoding="utf-8-sig"), name)

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from configs.schema_distill import DistillConfig
+from configs.schema_dpo import DPOConfig
 from configs.schema_label import LabelConfig, ScoreConfig
 from configs.schema_ppo import PPOConfig
 from configs.schema_student import StudentConfig
@@ -159,12 +160,13 @@ class RunConfig(Section):
     distill: DistillConfig
     feedback: FeedbackConfig
     reward: RewardConfig
+    dpo: DPOConfig
     ppo: PPOConfig
     evaluate: EvaluateConfig
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "RunConfig":
-        for section in ("reward", "ppo"):
+        for section in ("reward", "dpo", "ppo"):
             frozen = getattr(self, section).frozen_layers
             if self.student.kind != "pretrained" and frozen >= self.student.layers:
                 raise ValueError(

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from configs.errors import RetortError
 from configs.load import describe_run_keys, load_platform, load_run_config, resolved_yaml
+from configs.space import DEFAULT_SPACE, read_space
 from tasks.shared.env import read_env
 
 INTERRUPTED = 130
@@ -54,6 +55,31 @@ def run(
     )
     print_summary(summary, Console())
     Console().print(f"Report: {env.home / 'latest' / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def tune(
+    profile: Profile = None,
+    overrides: Overrides = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Trials there are to be, those of an earlier call included.")
+    ] = 10,
+    space: Annotated[Path, typer.Option(help="YAML file of the keys that vary.")] = DEFAULT_SPACE,
+    platform: PlatformName = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Search for the settings with the lowest validation loss after distillation."""
+    profile, changes = split_arguments(profile, overrides)
+    load_run_config(profile, changes)
+    axes = read_space(space, profile, changes)
+    where = load_platform(choose_platform(platform))
+
+    from flows.tune import Search, print_trials
+    from flows.tune import tune as run_search
+
+    search = Search(profile, tuple(changes), axes, trials)
+    found = run_search(search, where, read_env(), Console(stderr=True, quiet=quiet))
+    print_trials(found, profile, Console())
 
 
 @app.command()

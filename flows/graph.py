@@ -55,6 +55,11 @@ PIPELINE: Mapping[str, Stage] = {
     ),
 }
 
+# Other ways up from the same distilled student; a run does not walk them.
+LADDER: Mapping[str, Stage] = {
+    "dpo": Stage("tasks.align_dpo", ("dpo",), ("clean", "distill", "feedback")),
+}
+
 
 class RunStage(Protocol):
     """Gives the artifact of a stage, however it comes by it."""
@@ -63,34 +68,46 @@ class RunStage(Protocol):
         """Give the artifact of what the spec asks for."""
 
 
-def walk(config: RunConfig, external: Mapping[str, str], run_stage: RunStage) -> Refs:
-    """Go through all stages in order, each with the artifacts that it needs.
+def walk(
+    config: RunConfig, external: Mapping[str, str], run_stage: RunStage, until: str | None = None
+) -> Refs:
+    """Go through the stages in order, each with the artifacts that it needs.
 
     Args:
         config: The resolved configuration.
         external: Digest of each external input, by name.
         run_stage: Called once a stage; what it returns is what later stages read.
+        until: The last stage to go to; None for all.
 
     Raises:
-        StageError: The source was edited meanwhile: this process may have loaded what the key no longer says.
+        StageError: The source was edited meanwhile.
     """
     refs: Refs = {}
     loaded = source_state()
     for name in PIPELINE:
         spec = make_spec(name, config, external, refs)
-        if source_state() != loaded:
-            raise StageError(
-                Problem(
-                    "tasks", "source edited during the run", "the source as it was", "Start the run again."
-                )
-            )
+        check_source(loaded)
         refs[name] = run_stage(spec)
+        if name == until:
+            break
     return refs
+
+
+def check_source(loaded: str) -> None:
+    """Refuse to go on when the source was edited: this process may have loaded what a key no longer says.
+
+    Raises:
+        StageError: The source is not in the state that was given.
+    """
+    if source_state() != loaded:
+        raise StageError(
+            Problem("tasks", "source edited during the run", "the source as it was", "Start the run again.")
+        )
 
 
 def make_spec(name: str, config: RunConfig, external: Mapping[str, str], refs: Refs) -> StageSpec:
     """What a stage is to compute, with its key."""
-    stage = PIPELINE[name]
+    stage = {**PIPELINE, **LADDER}[name]
     tree = config.model_dump(mode="json")
     sections = {part: tree[part] for part in (*stage.reads, "seed")}
     inputs = {need: refs[need] for need in stage.needs}

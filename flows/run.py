@@ -41,6 +41,23 @@ def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console:
         console: Where progress is shown.
     """
     started = time.monotonic()
+    config, place, services = prepare(config, platform, env, console.quiet)
+    external = external_digests(config, place)
+    try:
+        refs, outcomes = look_up(config, place, external)
+    except NotCached:
+        refs, outcomes = compute(config, place, external, env, services)
+    return save_latest(place, refs["report"], outcomes, time.monotonic() - started)
+
+
+def prepare(
+    config: RunConfig, platform: PlatformConfig, env: Env, quiet: bool
+) -> tuple[RunConfig, Place, Services | None]:
+    """What this machine decides of a run: its arithmetic, where it computes, and the servers that it uses.
+
+    Raises:
+        ServiceError: The platform needs servers, and none are running.
+    """
     config = resolve(config, faster_precision(env.home / "cache" / "precision.json"))
     services = find_services(env.home) if platform.services else None
     if platform.services and services is None:
@@ -55,13 +72,7 @@ def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console:
     export(laptop_settings(env.home))
     if services:
         export(client_settings(env.home, services))
-    place = make_place(platform, env, services, console.quiet)
-    external = external_digests(config, place)
-    try:
-        refs, outcomes = look_up(config, place, external)
-    except NotCached:
-        refs, outcomes = compute(config, place, external, env, services)
-    return save_latest(place, refs["report"], outcomes, time.monotonic() - started)
+    return config, make_place(platform, env, services, quiet), services
 
 
 def resolve(config: RunConfig, precision: Precision) -> RunConfig:

@@ -6,19 +6,19 @@ import numpy as np
 import torch
 
 from configs.schema import RewardConfig
-from tasks.feedback.events import FeedbackEvent, load_events
-from tasks.feedback.pairs import Pair, majority_pairs
-from tasks.ml.batching import Group, group_examples, plan_batches
+from tasks.feedback.events import load_events
+from tasks.feedback.pairs import majority_pairs
+from tasks.feedback.shown import FEWEST_PAIRS, as_preferences, distinct_answers, encode_shown
+from tasks.ml.batching import group_examples, plan_batches
 from tasks.ml.metrics import bootstrap_mean
 from tasks.ml.models import ScoredModel, load_model, load_tokenizer
-from tasks.ml.prompts import Example, encode_answer, encode_prompt
-from tasks.ml.rows import Row, load_rows
+from tasks.ml.preferences import Preferences, pair_accuracy, with_pairs
+from tasks.ml.rows import load_rows
 from tasks.ml.seeding import stable_fraction
-from tasks.ml.train_reward import Preferences, pair_accuracy, score_groups, train_reward
+from tasks.ml.train_reward import score_groups, train_reward
 from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext
 
-FEWEST_PAIRS = 8
 RESAMPLES = 2000
 
 
@@ -37,8 +37,8 @@ def run(context: StageContext) -> dict[str, Any]:
         for pair in pairs
         if stable_fraction("held out", context.seed, pair.row) < config.holdout_share
     }
-    train = preferences([pair for pair in pairs if pair.row not in held_out], answers)
-    test = preferences([pair for pair in pairs if pair.row in held_out], answers)
+    train = as_preferences([pair for pair in pairs if pair.row not in held_out], answers)
+    test = as_preferences([pair for pair in pairs if pair.row in held_out], answers)
     if len(train) < FEWEST_PAIRS:
         raise StageError(
             Problem(
@@ -58,38 +58,6 @@ def run(context: StageContext) -> dict[str, Any]:
     summary = report(scores, train, test, [text for _, text in answers], context.seed)
     context.run.metrics({f"reward/{name}": value for name, value in summary.items()})
     return summary
-
-
-def distinct_answers(
-    events: list[FeedbackEvent],
-) -> tuple[list[tuple[str, str]], dict[tuple[str, str], bool]]:
-    """Every answer once, as (question, text), in a stable order; and whether each ended by itself."""
-    stops = {(event.row, answer.text): answer.stopped for event in events for answer in event.answers}
-    return sorted(stops), stops
-
-
-def encode_shown(tokenizer: Any, row: Row, text: str, did_stop: bool) -> Example:
-    """An answer as its model wrote it: the stop token is there only if it came."""
-    response = encode_answer(tokenizer, text)
-    return Example(encode_prompt(tokenizer, row), response if did_stop else response[:-1] or response)
-
-
-def preferences(pairs: list[Pair], answers: list[tuple[str, str]]) -> Preferences:
-    """Pairs as indices into the answers."""
-    place = {answer: index for index, answer in enumerate(answers)}
-    return Preferences(
-        torch.tensor([place[pair.row, pair.chosen] for pair in pairs], dtype=torch.long),
-        torch.tensor([place[pair.row, pair.rejected] for pair in pairs], dtype=torch.long),
-        torch.tensor([float(pair.votes) for pair in pairs]),
-    )
-
-
-def with_pairs(groups: list[Group], train: Preferences) -> list[Group]:
-    """Groups with at least one training pair inside; the others would train on nothing."""
-    owner = {branch.index: number for number, group in enumerate(groups) for branch in group.branches}
-    both = zip(train.chosen.tolist(), train.rejected.tolist(), strict=True)
-    wanted = {owner[chosen] for chosen, rejected in both if owner[chosen] == owner[rejected]}
-    return [group for number, group in enumerate(groups) if number in wanted]
 
 
 def report(

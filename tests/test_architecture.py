@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs.load import load_platform, load_run_config
+from configs.space import DEFAULT_SPACE, read_space
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("configs", "flows", "tasks")
@@ -116,10 +117,10 @@ def test_pure_code_knows_no_service(package: str) -> None:
 
 
 def test_stages_do_not_import_each_other() -> None:
-    from flows.graph import PIPELINE
+    from flows.graph import LADDER, PIPELINE
 
-    stages = {stage.module for stage in PIPELINE.values()}
-    assert len(stages) == 9
+    stages = {stage.module for stage in (*PIPELINE.values(), *LADDER.values())}
+    assert len(stages) == 10
     # What a stage took from another would be missing in its key.
     for module in stages:
         assert not imports(ROOT.joinpath(*module.split(".")).with_suffix(".py")) & stages, module
@@ -248,13 +249,14 @@ def search(pattern: re.Pattern[str], path: Path) -> Iterator[re.Match[str]]:
 
 
 def test_every_configuration_is_valid() -> None:
-    profiles = sorted((ROOT / "configs").glob("*.yaml"))
+    profiles = sorted(set((ROOT / "configs").glob("*.yaml")) - {DEFAULT_SPACE})
     assert len(profiles) == PROFILES + 1
     for profile in profiles:
         load_run_config(profile, [])
+    assert 1 <= len(read_space(DEFAULT_SPACE, None, [])) <= 5
     platforms = sorted((ROOT / "configs" / "platform").glob("*.yaml"))
     assert len(platforms) == PLATFORMS
     for platform in platforms:
         assert load_platform(platform.stem).name == platform.stem
-    assert len(list((ROOT / "configs").rglob("*.yaml"))) == PROFILES + PLATFORMS + 1
+    assert len(list((ROOT / "configs").rglob("*.yaml"))) == PROFILES + PLATFORMS + 2
     assert not list((ROOT / "configs").rglob("*.yml"))

@@ -1,7 +1,6 @@
 """Fit a reward model to preferences: each question is read once, with all its answers as branches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -10,31 +9,9 @@ from configs.section import Precision
 from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
 from tasks.ml.models import ScoredModel, freeze_bottom
 from tasks.ml.precision import arithmetic
+from tasks.ml.preferences import Preferences
 from tasks.ml.reward_loss import bradley_terry
 from tasks.ml.trainer import Watch, train
-
-
-@dataclass(frozen=True)
-class Preferences:
-    """P preferences between M answers.
-
-    Attributes:
-        chosen: Index of the preferred answer. Shape [P].
-        rejected: Index of the other. Shape [P].
-        votes: Weight of each pair. Shape [P].
-    """
-
-    chosen: torch.Tensor
-    rejected: torch.Tensor
-    votes: torch.Tensor
-
-    def within(self, present: torch.Tensor) -> "Preferences":
-        """Those whose two answers are both present. `present` has shape [M], bool."""
-        keep = present[self.chosen] & present[self.rejected]
-        return Preferences(self.chosen[keep], self.rejected[keep], self.votes[keep])
-
-    def __len__(self) -> int:
-        return len(self.chosen)
 
 
 def train_reward(
@@ -93,9 +70,3 @@ def score_groups(
         with arithmetic(precision):
             scores[batch.branch] = model.scores(model.hidden_states(batch)[batch.end])
     return scores
-
-
-def pair_accuracy(scores: torch.Tensor, preferences: Preferences) -> torch.Tensor:
-    """Whether each pair is ordered as people did; one half where scores are equal. Shape [P]."""
-    difference = scores[preferences.chosen] - scores[preferences.rejected]
-    return (difference > 0).float() + 0.5 * (difference == 0).float()

@@ -11,6 +11,7 @@ import torch
 
 from configs.schema import RewardConfig
 from configs.schema_distill import DistillConfig
+from configs.schema_dpo import DPOConfig
 from tasks.ml.batching import Group, PackedBatch, pack
 from tasks.ml.checkpoint import Checkpoints, NoCheckpoints, capture, restore
 from tasks.ml.early_stopping import EarlyStopping
@@ -20,7 +21,7 @@ from tasks.ml.progress import Bar, NoBar
 
 Log = Callable[[dict[str, float], int], None]
 Loss = Callable[[PackedBatch], tuple[torch.Tensor, dict[str, float]]]
-TrainSettings = DistillConfig | RewardConfig
+TrainSettings = DistillConfig | RewardConfig | DPOConfig
 
 
 def no_log(metrics: dict[str, float], step: int) -> None:

@@ -14,7 +14,8 @@ from configs.load import describe_run_keys, load_platform, load_run_config, reso
 from configs.schema import RunConfig
 
 FOLDER = Path(__file__).parents[2] / "configs"
-PROFILES = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "base.yaml")
+NO_PROFILES = ("base.yaml", "tune.yaml")
+PROFILES = sorted(path for path in FOLDER.glob("*.yaml") if path.name not in NO_PROFILES)
 PLATFORMS = sorted(path.stem for path in (FOLDER / "platform").glob("*.yaml"))
 
 

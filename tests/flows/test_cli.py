@@ -13,7 +13,7 @@ import yaml
 if TYPE_CHECKING:
     from tests.flows.conftest import Retort
 
-COMMANDS = ("run", "summary", "config", "up", "down", "status")
+COMMANDS = ("run", "tune", "summary", "config", "up", "down", "status")
 # 25 questions with an answer each, and three lines that are none.
 ROWS = [
     json.dumps(
@@ -83,6 +83,22 @@ def test_all_files_that_are_missing_are_named_at_once(retort: "Retort") -> None:
     assert "no package `no-such-model`" in teacher
     assert "pip install --no-deps no-such-model" in teacher
     assert "`gone.jsonl`" in people
+    assert retort.noted("import") == []
+
+
+def test_a_space_that_does_not_fit_is_refused_before_anything_starts(
+    retort: "Retort", tmp_path: Path
+) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        "distill.lerning_rate: {low: 1.0e-4, high: 1.0e-3}\ndistill.kd_weight: {low: 0, high: 2}\n"
+    )
+    result = retort("tune", str(retort.smoke), "--space", str(space))
+    assert result.code == 2
+    unknown, outside = problems(result.err)
+    assert "Did you mean `distill.learning_rate`?" in unknown
+    assert f"`distill.kd_weight`: got 2 ({space}:2)" in outside
+    assert not retort.home.exists()
     assert retort.noted("import") == []
 
 

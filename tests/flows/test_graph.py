@@ -8,7 +8,7 @@ import pytest
 
 from configs.load import load_run_config
 from configs.schema import RunConfig
-from flows.graph import PIPELINE, make_spec, walk
+from flows.graph import LADDER, PIPELINE, make_spec, walk
 from tasks.shared import caching
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.caching import ROOT, code_digests
@@ -125,7 +125,8 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         path for path in (ROOT / "tasks").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     ]
     others = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".py"}
-    counted = {name for stage in PIPELINE.values() for name in code_digests(stage.module, stage.files)}
+    stages = [*PIPELINE.values(), *LADDER.values()]
+    counted = {name for stage in stages for name in code_digests(stage.module, stage.files)}
     empty = {"tasks.ml.__init__", "tasks.feedback.__init__"}
     assert len(pure) > 20
     assert others
@@ -243,6 +244,15 @@ def test_a_spec_survives_the_way_to_another_process(config: RunConfig) -> None:
     spec = make_spec("ppo", config, EXTERNAL, {stage: ref(stage) for stage in STAGES})
     assert StageSpec.model_validate_json(spec.model_dump_json()) == spec
     assert StageSpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+def test_a_stage_of_the_ladder_has_a_key_but_is_not_walked(config: RunConfig) -> None:
+    assert not PIPELINE.keys() & LADDER.keys()
+    refs = {stage: ref(stage) for stage in STAGES}
+    spec = make_spec("dpo", config, EXTERNAL, refs)
+    assert spec.key.startswith("dpo/")
+    assert sorted(spec.inputs) == ["clean", "distill", "feedback"]
+    assert spec.config == {"dpo": config.dpo.model_dump(mode="json"), "seed": config.seed}
 
 
 def test_editing_the_source_during_a_run_ends_it(tree: Path, config: RunConfig) -> None:

@@ -5,7 +5,8 @@ import torch
 
 from tasks.ml.batching import Branch, Group, pack
 from tasks.ml.models import ScoredModel
-from tasks.ml.train_reward import Preferences, pair_accuracy, score_branches, score_groups, train_reward
+from tasks.ml.preferences import Preferences, pair_accuracy
+from tasks.ml.train_reward import score_branches, score_groups, train_reward
 from tasks.ml.trainer import Watch
 
 GOOD, BAD = 30, 31
