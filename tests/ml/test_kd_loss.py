@@ -13,6 +13,7 @@ from tasks.ml.kd_loss import (
     forward_kl,
     gold_cross_entropy,
     log_rest,
+    smoothed_cross_entropy,
     split_student,
     split_teacher,
 )
@@ -159,3 +160,17 @@ def test_rows_of_a_signal_can_be_picked() -> None:
 def test_gold_cross_entropy_reads_the_target() -> None:
     losses = gold_cross_entropy(torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log(), torch.tensor([0, 1]))
     assert losses.tolist() == pytest.approx([math.log(2), math.log(10)], abs=1e-6)
+
+
+def test_smoothing_takes_mass_from_gold_for_every_token() -> None:
+    log_probs = logs(0.5, 0.25, 0.25).repeat(2, 1)
+    # Of a smoothing of 0.3 each of 3 tokens gets 0.1: gold keeps 0.8.
+    first = -(0.8 * math.log(0.5) + 0.2 * math.log(0.25))
+    second = -(0.1 * math.log(0.5) + 0.9 * math.log(0.25))
+    got = smoothed_cross_entropy(log_probs, torch.tensor([0, 2]), 0.3)
+    assert got.tolist() == pytest.approx([first, second], abs=1e-6)
+
+
+def test_without_smoothing_it_is_the_cross_entropy() -> None:
+    log_probs, target = random_logs(4, 6, 1), torch.tensor([0, 5, 2, 2])
+    assert torch.equal(smoothed_cross_entropy(log_probs, target, 0.0), gold_cross_entropy(log_probs, target))

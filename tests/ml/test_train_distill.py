@@ -51,6 +51,18 @@ def test_without_weight_or_signal_it_is_the_cross_entropy(make_llama, config) ->
     assert points == {"gold_nll": pytest.approx(expected, abs=1e-5)}
 
 
+def test_smoothing_is_in_the_loss_but_not_in_the_point(make_llama, config) -> None:
+    model, nothing = make_llama(), join({}, examples=2, top_k=2)
+    section = config.distill.model_copy(update={"label_smoothing": 0.2})
+    shares = [*probabilities(model, [5, 6, 7], [8, 9]), *probabilities(model, [5, 6, 10], [12])]
+    gold = [-math.log(share[token]) for share, token in zip(shares, (8, 9, 12), strict=True)]
+    every = [-sum(map(math.log, share)) / len(share) for share in shares]
+    with torch.no_grad():
+        loss, points = distill_loss(model, pack(GROUPS, 0), nothing, torch.empty(0), section)
+    assert loss.item() == pytest.approx(0.8 * sum(gold) / 3 + 0.2 * sum(every) / 3, abs=1e-5)
+    assert points == {"gold_nll": pytest.approx(sum(gold) / 3, abs=1e-5)}
+
+
 def test_mean_nll_counts_tokens_not_answers(make_llama, config) -> None:
     model = make_llama()
     shares = [*probabilities(model, [5, 6, 7], [8, 9]), *probabilities(model, [5, 6, 10], [12])]
@@ -77,6 +89,21 @@ def test_a_student_learns_its_answers_and_says_so(make_llama, config) -> None:
     assert mean_nll(model, GROUPS, settings, 0) < 0.2 * before
     assert [step for step, metrics in points if "valid_nll" in metrics] == [5, 10, 12]
     assert points[0][1]["loss"] == pytest.approx(before, abs=1e-5)
+
+
+def test_training_ends_when_the_held_out_nll_stops_falling(make_llama, config) -> None:
+    model, points = make_llama(), []
+    settings = config.distill.model_copy(
+        update={"epochs": 40, "learning_rate": 0.05, "token_budget": 8, "validate_every": 2, "patience": 2}
+    )
+    # Answers that contradict those that are learnt.
+    held_out = [Group((5, 6), (Branch((7,), (30, 31), 0), Branch((10,), (32,), 1)))]
+    watch = Watch(log=lambda metrics, step: points.append((step, metrics)))
+    train_distill(model, GROUPS, held_out, join({}, 2, 2), torch.empty(0), settings, seed=0, watch=watch)
+    curve = [metrics["valid_nll"] for _, metrics in points if "valid_nll" in metrics]
+    assert len(points) < 40
+    assert points[-1][1]["best_valid_nll"] == min(curve)
+    assert mean_nll(model, held_out, settings, 0) == pytest.approx(min(curve), abs=1e-6)
 
 
 def test_the_plan_shuffles_every_epoch_anew(config) -> None:

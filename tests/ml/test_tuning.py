@@ -72,7 +72,9 @@ def student(make_llama):
 
 
 def lessons(tokenizer, make_row):
-    rows = [make_row(context="", question=f"Is {name} sweet?", answer="yes.") for name in ("ham", "rum", "jam")]
+    rows = [
+        make_row(context="", question=f"Is {name} sweet?", answer="yes.") for name in ("ham", "rum", "jam")
+    ]
     return group_examples([encode(tokenizer, row) for row in rows], ["a", "b", "c"], 300)
 
 
@@ -217,3 +219,13 @@ def test_factors_by_hand() -> None:
 def test_a_model_of_other_names_cannot_have_factors() -> None:
     with pytest.raises(ValueError, match="k_proj, v_proj, down_proj"):
         add_factors(torch.nn.Sequential(torch.nn.Linear(1, 1)))
+
+
+@pytest.mark.parametrize("way", ["lora", "qlora", "ia3", "prompt", "sparse_mask"])
+def test_it_learns_in_bf16_too_and_comes_out_in_fp32(student, settings, make_row, way: str) -> None:
+    section, (model, tokenizer) = settings(way, precision="bf16"), student()
+    start = mean_nll(model, lessons(tokenizer, make_row), section, 0)
+    groups = teach(model, tokenizer, make_row, section)
+    finish(model, section.tuning)
+    assert mean_nll(model, groups, section, 0) < 0.9 * start
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
