@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.ml.lora import AdaptedLinear, linear_names, without_adapters
+from tasks.ml.lora import AdaptedLinear, SelfMergingLinear, linear_names, without_adapters
 
 SCALE, RANK = 2.0, 2
 
@@ -69,6 +69,23 @@ def test_in_bf16_the_frozen_weight_keeps_sixteen_bits(base) -> None:
     expected = weight + SCALE * layer.up["policy"] @ layer.down["policy"]
     assert ((layer.whole() - expected).abs() <= weight.abs() * 2**-17 + 1e-6).all()
     torch.testing.assert_close(layer.merged, layer.whole().bfloat16(), rtol=0, atol=0)
+
+
+def test_an_adapter_that_merges_itself_is_never_behind(base) -> None:
+    layer = SelfMergingLinear(base, RANK, SCALE, torch.float32)
+    down, up = layer.down["default"], layer.up["default"]
+    first, second = torch.randn(5, 3), torch.randn(5, 3)
+    total = layer(first).sum()
+    with torch.no_grad():
+        # As the fused optimiser does: autograd does not hear of it.
+        up.data.normal_()
+    product = layer(second)
+    expected = second @ (base.weight + SCALE * up @ down).T + base.bias
+    torch.testing.assert_close(product, expected)
+    (total + product.sum()).backward()
+    ones = torch.ones(5, 4)
+    of_up = SCALE * (ones.T @ (first + second) @ down.T)
+    torch.testing.assert_close(up.grad, of_up)
 
 
 def test_a_bias_stays_when_plain_layers_come_back(base) -> None:

@@ -12,6 +12,7 @@ from tasks.ml.models import (
     parameter_count,
     save_model,
     tiny_random_model,
+    untie_head,
 )
 from tasks.ml.precision import arithmetic, frozen_copy
 from tasks.ml.teacher import byte_tokenizer
@@ -102,3 +103,19 @@ def test_a_frozen_copy_leaves_its_model_alone(make_llama) -> None:
 def test_automatic_precision_must_be_resolved_first() -> None:
     with pytest.raises(ValueError, match="auto"):
         arithmetic("auto")
+
+
+def test_a_head_that_is_untied_says_the_same_and_stays_untied_in_its_folder(make_llama, tmp_path) -> None:
+    model, ids = make_llama(), torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        before = model(input_ids=ids).logits
+        untie_head(model)
+        assert torch.equal(model(input_ids=ids).logits, before)
+        model.lm_head.weight += 1
+        untie_head(model)  # again: nothing happens
+        after = model(input_ids=ids).logits
+        assert not torch.allclose(after, before)
+        save_model(tmp_path / "model", model, byte_tokenizer())
+        again = load_model(tmp_path / "model")
+        assert torch.equal(again(input_ids=ids).logits, after)
+    assert parameter_count(again) == parameter_count(make_llama()) + 40 * 16

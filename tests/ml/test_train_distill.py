@@ -104,6 +104,22 @@ def test_a_student_learns_its_answers_and_says_so(make_llama, config) -> None:
     assert points[0][1]["loss"] == pytest.approx(before, abs=1e-5)
 
 
+def test_training_ends_when_the_held_out_nll_stops_falling(make_llama, config) -> None:
+    model, points = make_llama(), []
+    settings = config.distill.model_copy(
+        update={"epochs": 40, "learning_rate": 0.05, "token_budget": 8, "validate_every": 2, "patience": 2}
+    )
+    # Answers that contradict those that are learnt.
+    held_out = [Group((5, 6), (Branch((7,), (30, 31), 0), Branch((10,), (32,), 1)))]
+    watch = Watch(log=lambda metrics, step: points.append((step, metrics)))
+    epochs, nothing = [GROUPS] * settings.epochs, TeacherSignal.none(2)
+    train_distill(model, epochs, held_out, nothing, torch.empty(0), settings, seed=0, watch=watch)
+    curve = [metrics["valid_nll"] for _, metrics in points if "valid_nll" in metrics]
+    assert len(points) < 40
+    assert points[-1][1]["best_valid_nll"] == min(curve)
+    assert mean_nll(model, held_out, settings, 0) == pytest.approx(min(curve), abs=1e-6)
+
+
 def test_the_plan_shuffles_every_epoch_anew(config) -> None:
     groups = [Group((1,), (Branch((2,), (3,), number),)) for number in range(12)]
     settings = config.distill.model_copy(update={"token_budget": 12})

@@ -98,6 +98,28 @@ def test_every_step_reports_loss_rate_and_what_validation_says(make_llama, setti
     assert [metrics["example"] for _, metrics in points] == [0, 1, 2, 3, 4, 5, 0]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "last"), [("linear", 0.1 + 0.9 * 0.25), ("constant", 1.0), ("wsd", 0.1 + 0.9 * 0.5)]
+)
+def test_the_schedule_is_the_sections(make_llama, settings, schedule: str, last: float) -> None:
+    model, rates = make_llama(), []
+    named = settings.model_copy(update={"schedule": schedule, "decay_share": 0.5})
+    watch = Watch(log=lambda metrics, step: rates.append(metrics["learning_rate"]))
+    train(model, PLAN, nll(model), named, 0, watch)
+    # Four steps follow the warm-up; before the last of them a quarter is left.
+    assert rates[2] == pytest.approx(0.01)
+    assert rates[-1] == pytest.approx(0.01 * last)
+
+
+def test_a_reward_model_learns_by_the_cosine(make_llama, config) -> None:
+    model, rates = make_llama(), []
+    reward = config.reward.model_copy(update={"learning_rate": 0.01, "warmup_steps": 3})
+    watch = Watch(log=lambda metrics, step: rates.append(metrics["learning_rate"]))
+    train(model, PLAN, nll(model), reward, 0, watch, lambda done: {"valid_nll": 1.0})
+    assert rates[-1] == pytest.approx(0.01 * (0.1 + 0.9 * 0.5 * (1 + math.cos(0.75 * math.pi))))
+    assert len(rates) == 7
+
+
 def test_gradients_are_scaled_down_to_the_norm(settings) -> None:
     layer = torch.nn.Linear(1, 1, bias=False)
     plain = settings.model_copy(update={"max_grad_norm": 0.5})

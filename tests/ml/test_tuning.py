@@ -11,7 +11,7 @@ from tasks.ml.models import load_model, load_tokenizer, save_model
 from tasks.ml.prompts import encode, encode_prompt
 from tasks.ml.sampling import Sampling
 from tasks.ml.teacher import byte_tokenizer
-from tasks.ml.teacher_signal import join
+from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.train_distill import mean_nll, train_distill
 from tasks.ml.trainer import Watch
 from tasks.ml.tuning import finish, prepare, trained_parameters
@@ -40,7 +40,7 @@ MOVES = {
     "sparse_mask": lambda name: name.endswith(LINEAR),
 }
 WAYS = list(COUNTS)
-NOTHING = join({}, examples=3, top_k=2)
+NOTHING = TeacherSignal.none(3)
 
 
 @pytest.fixture
@@ -86,7 +86,9 @@ def logits(model, ids: list[int]) -> torch.Tensor:
 def teach(model, tokenizer, make_row, section, watch=None):
     prepare(model, tokenizer, section, seed=3)
     groups = lessons(tokenizer, make_row)
-    train_distill(model, groups, groups, NOTHING, torch.empty(0), section, 0, watch or Watch())
+    train_distill(
+        model, [groups] * section.epochs, groups, NOTHING, torch.empty(0), section, 0, watch or Watch()
+    )
     return groups
 
 
@@ -219,3 +221,13 @@ def test_factors_by_hand() -> None:
 def test_a_model_of_other_names_cannot_have_factors() -> None:
     with pytest.raises(ValueError, match="k_proj, v_proj, down_proj"):
         add_factors(torch.nn.Sequential(torch.nn.Linear(1, 1)))
+
+
+@pytest.mark.parametrize("way", ["lora", "qlora", "ia3", "prompt", "sparse_mask"])
+def test_it_learns_in_bf16_too_and_comes_out_in_fp32(student, settings, make_row, way: str) -> None:
+    section, (model, tokenizer) = settings(way, precision="bf16"), student()
+    start = mean_nll(model, lessons(tokenizer, make_row), section, 0)
+    groups = teach(model, tokenizer, make_row, section)
+    finish(model, section.tuning)
+    assert mean_nll(model, groups, section, 0) < 0.9 * start
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
