@@ -188,10 +188,9 @@ def summarise(study: "Study", search: Search) -> dict[str, Any]:
 
 def print_trials(summary: Mapping[str, Any], profile: Path | None, console: Console) -> None:
     """A table of the trials, best first, and the command that runs the best one."""
-    keys = list(summary["trials"][0]["params"])
-    table = Table(
-        "trial", summary["objective"], "seconds", *keys, title=summary["study"], title_justify="left"
-    )
+    table = Table(title=summary["study"], title_justify="left")
+    for name in ("trial", summary["objective"], "s", *summary["trials"][0]["params"]):
+        table.add_column(name.replace(".", " ").replace("_", " "), overflow="fold")
     for row in summary["trials"]:
         value = "failed" if row["value"] is None else f"{row['value']:.4f}"
         params = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row["params"].values()]
