@@ -14,6 +14,7 @@ from configs.yaml_text import read_yaml, write_yaml
 
 _FOLDER = Path(__file__).parent
 _BASE = _FOLDER / "base.yaml"
+LADDER_PROFILE = _FOLDER / "ladder.yaml"
 
 
 def load_run_config(profile: Path | None, overrides: Sequence[str]) -> RunConfig:

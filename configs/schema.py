@@ -135,7 +135,7 @@ class EvaluateConfig(Section):
     questions: Count = Field(description="most held-out questions")
     max_new_tokens: Count = Field(description="longest answer, tokens")
     rows: Count = Field(description="answers decoded side by side")
-    shots: int = Field(ge=1, le=16, description="worked examples of the few-shot prompt")
+    shots: int = Field(ge=0, le=16, description="worked examples of the few-shot prompt")
     likelihood_questions: Count = Field(description="questions on which perplexity is measured")
     speed_rows: Count = Field(description="answers decoded side by side to measure speed")
     speed_tokens: Count = Field(description="tokens of each of them")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from configs.errors import RetortError
-from configs.load import describe_run_keys, load_platform, load_run_config, resolved_yaml
+from configs.load import LADDER_PROFILE, describe_run_keys, load_platform, load_run_config, resolved_yaml
 from configs.space import DEFAULT_SPACE, read_space
 from tasks.shared.env import read_env
 
@@ -109,6 +109,37 @@ def config(
     for row in describe_run_keys():
         bounds = f", {row.bounds}" if row.bounds else ""
         typer.echo(f"{row.key} = {row.default}\n    {row.description or row.key} ({row.type}{bounds})")
+
+
+@app.command()
+def ladder(
+    profile: Profile = None,
+    overrides: Overrides = None,
+    rungs: Annotated[
+        str, typer.Option("--rungs", help="Names, separated by commas, such as LoRA,KD; default: all.")
+    ] = "",
+    platform: PlatformName = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Climb the ladder of baselines, from a prompt to PPO: one table of quality and cost.
+
+    Without a profile it climbs on configs/ladder.yaml, in about a quarter of an hour.
+    """
+    from flows.ladder import ladder as climb
+    from flows.ladder import rungs_named
+    from flows.ladder_results import print_ladder
+
+    env = read_env()
+    profile, changes = split_arguments(profile, overrides)
+    lines = climb(
+        (profile or LADDER_PROFILE, changes),
+        rungs_named(rungs),
+        load_platform(choose_platform(platform)),
+        env,
+        Console(stderr=True, quiet=quiet),
+    )
+    print_ladder(lines, Console())
+    Console().print(f"Plot: {env.home / 'latest' / 'ladder.png'}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -55,9 +55,11 @@ PIPELINE: Mapping[str, Stage] = {
     ),
 }
 
-# Other ways up from the same distilled student; a run does not walk them.
+# What `flows.ladder` adds: other ways up, and an examination of any model. A run does not walk them.
 LADDER: Mapping[str, Stage] = {
     "dpo": Stage("tasks.align_dpo", ("dpo",), ("clean", "distill", "feedback")),
+    "examine": Stage("tasks.examine", ("evaluate", "teacher"), ("clean", "model"), ("teacher",)),
+    "examine_teacher": Stage("tasks.examine", ("evaluate", "teacher"), ("clean",), ("teacher",)),
 }
 
 

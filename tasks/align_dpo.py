@@ -7,7 +7,7 @@ from tasks.feedback.events import load_events
 from tasks.feedback.pairs import majority_pairs
 from tasks.feedback.shown import FEWEST_PAIRS, as_preferences, distinct_answers, encode_shown
 from tasks.ml.batching import group_examples
-from tasks.ml.models import load_model, load_tokenizer, save_model
+from tasks.ml.models import load_model, load_tokenizer, save_model, trained_parameters
 from tasks.ml.preferences import with_pairs
 from tasks.ml.reward_loss import bradley_terry
 from tasks.ml.rows import load_rows
@@ -40,10 +40,11 @@ def run(context: StageContext) -> dict[str, Any]:
     reference = all_log_probs(model, groups, len(answers), config)
     watch = context.watch("dpo", len(dpo_plan(groups, config, context.seed)))
     train_dpo(model, reference, groups, pairs, config, context.seed, watch)
+    trained = trained_parameters(model)
     save_model(context.out / "model", model, tokenizer)
     rewards = config.beta * (all_log_probs(model, groups, len(answers), config) - reference)
     learnt = pairs.within(~rewards.isnan())
     loss = bradley_terry(rewards[learnt.chosen], rewards[learnt.rejected], learnt.votes)
     figures = {"loss": loss.item(), **reward_figures(rewards, learnt)}
     context.run.metrics({f"dpo/{name}": value for name, value in figures.items()})
-    return {"rows": len(learnt), **figures}
+    return {"rows": len(learnt), "trained_parameters": trained, **figures}

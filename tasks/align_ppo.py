@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from configs.schema_ppo import PPOConfig
 from tasks.ml.decode import stopped
-from tasks.ml.models import ScoredModel, load_model, load_tokenizer, save_model
+from tasks.ml.models import ScoredModel, load_model, load_tokenizer, save_model, trained_parameters
 from tasks.ml.policy import Policy
 from tasks.ml.precision import frozen_copy
 from tasks.ml.prompts import decode_answer, encode_prompt
@@ -60,7 +60,9 @@ def _align(
     watch = context.watch("ppo", config.updates + 1, "updates")
     reference = None if config.adapter_rank else frozen_copy(model, "fp32")
     policy = Policy(model, config, context.seed, reference)
+    trained = trained_parameters(policy)
     outcome = PPOTrainer(policy, judges, config, context.seed, watch).run(questions)
+    outcome.figures["trained_parameters"] = trained
     return policy.merged(), outcome
 
 

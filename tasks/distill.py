@@ -13,7 +13,7 @@ from configs.schema_label import ScoreConfig
 from configs.schema_student import StudentConfig
 from tasks.ml.batching import Group, group_examples
 from tasks.ml.mixture import training_groups
-from tasks.ml.models import parameter_count, save_model
+from tasks.ml.models import parameter_count, save_model, trained_parameters
 from tasks.ml.on_policy import OnlineTeacher, invert
 from tasks.ml.precision import frozen_copy
 from tasks.ml.prompts import encode
@@ -23,7 +23,7 @@ from tasks.ml.teacher import load_teacher
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.token_mapping import TokenMapping
 from tasks.ml.train_distill import distill_plan, mean_nll, train_distill
-from tasks.ml.tuning import finish, prepare, trained_parameters
+from tasks.ml.tuning import finish, prepare
 from tasks.ml.vocabulary import domain_texts
 from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext

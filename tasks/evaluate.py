@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 
 from configs.schema import EvaluateConfig, TeacherConfig
-from tasks.ml.batching import draw_whole_groups
 from tasks.ml.evaluation import Answers, Contestant, answer, gold_likelihood, response_kl, throughput
+from tasks.ml.examination import held_out, perplexity, worked_examples
 from tasks.ml.forgetting import answer_bytes, forgetting, nll_per_byte
-from tasks.ml.metrics import Interval, Values, bootstrap_mean, bootstrap_ratio, win_shares
+from tasks.ml.metrics import Interval, Values, bootstrap_mean, win_shares
 from tasks.ml.models import load_model, load_tokenizer, parameter_count
 from tasks.ml.precision import frozen_copy
 from tasks.ml.rows import Row, load_general, load_rows
-from tasks.ml.seeding import random_for
 from tasks.ml.teacher import load_teacher
 from tasks.shared.artifacts import canonical_json
 from tasks.stage import StageContext
@@ -28,7 +27,7 @@ WIN_MARGIN = 0.02  # of utility; smaller differences are ties
 def run(context: StageContext) -> dict[str, Any]:
     """Write `figures.json` (every figure with its interval) and `answers.json` (answers side by side)."""
     config = context.section(EvaluateConfig, "evaluate")
-    rows = held_out(context, config)
+    rows = held_out(load_rows(context.inputs["clean"] / "rows.jsonl", "test"), config.questions, context.seed)
     contestants = line_up(context, config)
     bar = context.bar("evaluate: answers", len(rows) * len(contestants), "answers")
     answers = {c.name: answer(c, rows, config.max_new_tokens, config.rows, bar) for c in contestants}
@@ -52,24 +51,12 @@ def run(context: StageContext) -> dict[str, Any]:
     return {"rows": len(rows), "figures": len(figures)}
 
 
-def held_out(context: StageContext, config: EvaluateConfig) -> list[Row]:
-    """Held-out questions with a gold answer, whole contexts together."""
-    rows = [
-        row for row in load_rows(context.inputs["clean"] / "rows.jsonl", "test") if row.answer is not None
-    ]
-    draw = random_for("held out", context.seed)
-    return [rows[i] for i in draw_whole_groups([row.context for row in rows], config.questions, draw)]
-
-
 def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
     """The models in the order of the closing table, which leaves the teacher with one example out."""
     teacher_config = context.section(TeacherConfig, "teacher")
     model, tokenizer = load_teacher(teacher_config.source, teacher_config.revision, context.cache / "models")
     teacher = frozen_copy(model, config.precision)
-    train = [
-        row for row in load_rows(context.inputs["clean"] / "rows.jsonl", "train") if row.answer is not None
-    ]
-    shots = worked_examples(train, config.shots)
+    shots = worked_examples(load_rows(context.inputs["clean"] / "rows.jsonl", "train"), config.shots)
     folders = {
         "unrefined": context.inputs["distill"] / "unrefined",
         "distilled": context.inputs["distill"] / "model",
@@ -87,16 +74,6 @@ def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
         students["distilled"],
         students["aligned"],
     ]
-
-
-def worked_examples(train: list[Row], count: int) -> tuple[Row, ...]:
-    """The first training question of each family, then further ones, up to `count`."""
-    by_task: dict[str, list[Row]] = {}
-    for row in train:
-        by_task.setdefault(row.task, []).append(row)
-    depth = max(len(rows) for rows in by_task.values())
-    ordered = [rows[place] for place in range(depth) for rows in by_task.values() if place < len(rows)]
-    return tuple(ordered[:count])
 
 
 def judged_figures(
@@ -132,10 +109,7 @@ def likelihood_figures(
     """Perplexity of the gold answers, per token."""
     figures = []
     for contestant in contestants:
-        nats, tokens = gold_likelihood(contestant, rows[: config.likelihood_questions])
-        mean = bootstrap_ratio(nats, tokens, config.resamples, seed)
-        value, low, high = (float(np.exp(nats)) for nats in (mean.value, mean.low, mean.high))
-        interval = Interval(value, low, high, mean.n)
+        interval = perplexity(contestant, rows[: config.likelihood_questions], config.resamples, seed)
         figures.append(figure("perplexity", contestant.name, interval, "per token"))
     return figures
 

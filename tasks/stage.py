@@ -26,6 +26,7 @@ from tasks.ml.records import Records
 from tasks.ml.trainer import Watch
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef
+from tasks.shared.cost import metered
 from tasks.shared.errors import DiskFullError, Problem
 from tasks.shared.hardware import keep_freed_memory
 from tasks.shared.progress import ProgressBars
@@ -132,9 +133,12 @@ def execute(spec: StageSpec, place: Place) -> StageResult:
             return StageResult(
                 ref=found, state="cached", seconds=_since(started), run_id=record.get("run_id")
             )
-        ref, state, run_id = _compute(spec, place, store, console)
+        with metered() as spent:
+            ref, state, run_id = _compute(spec, place, store, console)
+            cost = spent().as_dict()
         seconds = _since(started)
-        store.write_record(spec.key, {"run_id": run_id, "seconds": seconds, "state": state})
+        record = {"run_id": run_id, "seconds": seconds, "state": state, "cost": cost}
+        store.write_record(spec.key, record)
         store.drop_checkpoints(spec.key)
     return StageResult(ref=ref, state=state, seconds=seconds, run_id=run_id)
 

@@ -99,6 +99,11 @@ def parameter_count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def trained_parameters(model: torch.nn.Module) -> int:
+    """Number of parameters that learn."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
 def save_model(folder: Path, model: Any, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write a Hugging Face folder."""
     transformers_logging.disable_progress_bar()

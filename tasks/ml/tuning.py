@@ -81,11 +81,6 @@ def finish(model: Any, tuning: TuningConfig) -> None:
     model.requires_grad_(True)
 
 
-def trained_parameters(model: torch.nn.Module) -> int:
-    """Number of parameters that learn."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
 def _train_only(model: torch.nn.Module, *parts: torch.nn.Module | torch.nn.Parameter) -> None:
     model.requires_grad_(False)
     for part in parts:

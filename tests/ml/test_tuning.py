@@ -7,14 +7,14 @@ from configs.schema_tuning import TuningConfig
 from tasks.ml.batching import group_examples
 from tasks.ml.decode import decode
 from tasks.ml.ia3 import ScaledLinear, add_factors
-from tasks.ml.models import load_model, load_tokenizer, save_model
+from tasks.ml.models import load_model, load_tokenizer, save_model, trained_parameters
 from tasks.ml.prompts import encode, encode_prompt
 from tasks.ml.sampling import Sampling
 from tasks.ml.teacher import byte_tokenizer
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.train_distill import mean_nll, train_distill
 from tasks.ml.trainer import Watch
-from tasks.ml.tuning import finish, prepare, trained_parameters
+from tasks.ml.tuning import finish, prepare
 
 # Hidden size 16, keys and values 8, feed-forward 24, 3 layers, 259 tokens: 1,920 weights in a layer's linear
 # layers, 32 in its norms.
