@@ -29,7 +29,7 @@ def write_ladder(folder: Path, lines: Lines) -> None:
 def print_ladder(lines: Lines, console: Console) -> None:
     """One line a rung, in the order of the ladder."""
     title = f"{lines[0]['rows']} held-out questions, 95 % intervals"
-    table = Table(title=title, title_justify="left", box=SIMPLE, show_edge=False, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("rung", no_wrap=True)
     table.add_column("of", no_wrap=True)
     for name in ("accuracy %", "perplexity", "trained", "s", "GB", "Wh"):
@@ -82,6 +82,9 @@ def ladder_chart(lines: Lines) -> "Figure":
             line["rung"], (energy, value), xytext=(6, 3), textcoords="offset points", fontsize=8, color=colour
         )
     axes.set_xscale("log")
+    axes.set_xlim(edge * 0.8, max(paid, default=1.0) * 2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_ylim(0, 100)
     axes.set_xlabel("energy of training, Wh (logarithmic; prompting alone stands at the left)")
     axes.set_ylabel("accuracy on held-out questions, %")
