@@ -17,8 +17,6 @@ from tasks.shared.artifacts import canonical_json
 from tasks.stage import StageContext
 
 BASELINE = "distilled"
-# Left out where only the model counts, not how it is asked: the teacher is measured there already.
-ONE_SHOT = "teacher_one_shot"
 # What a model is held against: all that the teacher knew, or what was left when the student was cut out.
 FORGETTING = {"forgetting": "teacher_zero_shot", "forgetting_since_cut": "unrefined"}
 WIN_MARGIN = 0.02  # of utility; smaller differences are ties
@@ -52,7 +50,7 @@ def run(context: StageContext) -> dict[str, Any]:
 
 
 def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
-    """The models in the order of the closing table, which leaves the teacher with one example out."""
+    """The models in the order of the closing table."""
     teacher_config = context.section(TeacherConfig, "teacher")
     model, tokenizer = load_teacher(teacher_config.source, teacher_config.revision, context.cache / "models")
     teacher = frozen_copy(model, config.precision)
@@ -69,7 +67,6 @@ def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
     return [
         students["unrefined"],
         Contestant("teacher_zero_shot", teacher, tokenizer),
-        Contestant(ONE_SHOT, teacher, tokenizer, shots[:1]),
         Contestant("teacher_few_shot", teacher, tokenizer, shots),
         students["distilled"],
         students["aligned"],
@@ -140,8 +137,7 @@ def speed_figures(
     contestants: list[Contestant], rows: list[Row], config: EvaluateConfig, seed: int
 ) -> list[dict[str, Any]]:
     """Tokens per second side by side, and how many times the teacher's."""
-    measured = [contestant for contestant in contestants if contestant.name != ONE_SHOT]
-    speeds = throughput(measured, rows[: config.speed_rows], config.speed_tokens, config.speed_repeats)
+    speeds = throughput(contestants, rows[: config.speed_rows], config.speed_tokens, config.speed_repeats)
     figures = []
     for name, values in speeds.items():
         figures.append(
