@@ -65,11 +65,11 @@ def test_an_unknown_key_is_answered_with_a_near_one(retort: "Retort") -> None:
 
 
 def test_all_that_is_wrong_with_values_is_said_at_once(retort: "Retort") -> None:
-    result = retort("run", str(retort.smoke), "ppo.updates=0", "label.topk=4", "seed=many")
+    result = retort("run", str(retort.smoke), "ppo.updates=0", "score.topk=4", "seed=many")
     assert result.code == 2
     found = problems(result.err)
     assert len(found) == 3
-    for name in ("`ppo.updates`", "`label.topk`", "`seed`"):
+    for name in ("`ppo.updates`", "`score.topk`", "`seed`"):
         assert any(problem.startswith(f"- {name}") for problem in found)
 
 

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.service, pytest.mark.timeout(300)]
 STAGES = ["clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report"]
 # What the second run on the servers changes too.
 FIRST, SECOND = ("reward.epochs=2",), ("reward.epochs=2", "evaluate.shots=1")
+FROM_REWARD, FROM_EVALUATE = STAGES[5:], STAGES[7:]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def cached_until(stage: str) -> dict[str, str]:
 def test_what_an_embedded_run_made_is_adopted(servers: Servers) -> None:
     assert servers.first == cached_until("reward")
     assert servers.second == cached_until("evaluate")
-    for stage in STAGES[:4]:
+    for stage in STAGES[:5]:
         [folder] = (servers.retort.home / "store" / "artifacts" / stage).iterdir()
         files = {
             f"artifacts/{stage}/{folder.name}/{f.relative_to(folder)}"
@@ -97,10 +98,10 @@ def test_what_an_embedded_run_made_is_adopted(servers: Servers) -> None:
 def test_artifacts_are_in_the_bucket_only(servers: Servers) -> None:
     manifests = {key for key in servers.stored("artifacts/") if key.endswith("/manifest.json")}
     assert [sum(key.startswith(f"artifacts/{stage}/") for key in manifests) for stage in STAGES] == [
-        *[1] * 6,
+        *[1] * 7,
         *[2] * 2,
     ]
-    for stage in STAGES[4:]:
+    for stage in FROM_REWARD:
         # The embedded run's own; what the servers' runs made is not beside it.
         [folder] = (servers.retort.home / "store" / "artifacts" / stage).iterdir()
         assert f"artifacts/{stage}/{folder.name}/manifest.json" not in manifests
@@ -132,7 +133,7 @@ def test_mlflow_has_the_runs_with_their_files_in_the_bucket(servers: Servers) ->
     chosen = {"experiment_ids": [experiment["experiment_id"]], "max_results": 50}
     runs = servers.ask("mlflow", "mlflow/runs/search", chosen)["runs"]
     names = [run["info"]["run_name"] for run in runs]
-    assert sorted(name for name in names if name in STAGES) == sorted([*STAGES[4:], *STAGES[6:]])
+    assert sorted(name for name in names if name in STAGES) == sorted([*FROM_REWARD, *FROM_EVALUATE])
     assert sum(name.startswith("smoke-") for name in names) == 2
     assert {run["info"]["status"] for run in runs} == {"FINISHED"}
     files = servers.stored(f"mlflow/{experiment['experiment_id']}/")

@@ -69,7 +69,7 @@ def test_a_search_shares_stages_goes_on_and_survives_trials_that_fail(retort: "R
     assert [row["value"] for row in third["trials"]] == [None, None]
     assert third["overrides"] == []
     assert all("student.max_parameters" in row["error"] for row in third["trials"])
-    assert "StageError" in failed.out
+    assert "StudentRefused" in failed.out
 
     parents, children = runs_of(retort.home)
     assert [(run.info.run_name, run.info.status) for run in parents] == [("tune", "FINISHED")] * 3
