@@ -29,33 +29,33 @@ from benchmarks.harness import (
 # student, form of the questions
 COMPARISONS = (("small", "sheets"), ("large", "sheets"), ("small", "single"))
 OURS, THEIRS, DENSE = "ours_distill", "trl_gkd", "dense"
-QUICK_EXAMPLES = 28
+QUICK_STEPS = 2
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distill", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one pair, 28 questions: does it run at all?")
+    parser.add_argument("--quick", action="store_true", help="one pair, two steps an epoch: does it run?")
     parser.add_argument("--pairs", type=int, default=2, help="processes of each system")
-    parser.add_argument("--examples", type=int, default=56, help="questions learnt")
+    parser.add_argument("--steps", type=int, default=4, help="of an epoch: 14 or 16 questions each")
     parser.add_argument("--minutes", type=float, default=15, help="no round begins that would end later")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.pairs, options.examples = 1, QUICK_EXAMPLES
-    if min(options.pairs, options.examples) < 1:
-        parser.error("`--pairs` and `--examples`: expected 1 or more")
+        options.pairs, options.steps = 1, QUICK_STEPS
+    if min(options.pairs, options.steps) < 1:
+        parser.error("`--pairs` and `--steps`: expected 1 or more")
     return options
 
 
 def worker(
-    system: str, folder: Path, case: tuple[str, str], precision: str, examples: int, epochs: int = 3
+    system: str, folder: Path, case: tuple[str, str], precision: str, steps: int, epochs: int = 3
 ) -> Worker:
     """One system with what it has to learn; `dense` is ours with the whole distribution at every step."""
     arguments = {
         "--workload": folder,
         "--student": case[0],
         "--form": case[1],
-        "--examples": examples,
+        "--steps": steps,
         "--epochs": epochs,
         "--precision": precision,
         "--targets": "dense" if system == DENSE else "stored",
@@ -73,8 +73,11 @@ def compare(
         BenchmarkError: The two sides did not learn the same tokens.
     """
     for own, other in zip(ours, theirs, strict=True):
-        if own["tokens"] != other["tokens"]:
-            got = f"{own['tokens']} tokens learnt by ours and {other['tokens']} by the baseline"
+        if (own["tokens"], own["steps"]) != (other["tokens"], other["steps"]):
+            got = (
+                f"{own['tokens']} tokens in {own['steps']} steps learnt by ours and "
+                f"{other['tokens']} in {other['steps']} by the baseline"
+            )
             raise BenchmarkError(" ".join(case), got, "the same", "Check the order of steps.")
     own, other = ([answer["seconds"] for answer in side] for side in (ours, theirs))
     operations = sum(answer["useful_flops"] for answer in ours)
@@ -105,21 +108,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     note("preparing")
     folder = Path(run_worker(Worker("workload", "benchmarks.distill_workload"))["folder"])
     peaks = run_worker(Worker("matrix speed", "benchmarks.probe"))
-    examples = options.examples
+    steps = options.steps
     precisions = {
         system: precision_by_trial(
-            peaks, lambda name, system=system: worker(system, folder, COMPARISONS[0], name, examples, 1)
+            peaks, lambda name, system=system: worker(system, folder, COMPARISONS[0], name, steps, 1)
         )
         for system in (OURS, THEIRS)
     }
     workers = {
-        f"{system} {case}": worker(system, folder, case, precisions[system], examples)
+        f"{system} {case}": worker(system, folder, case, precisions[system], steps)
         for case in COMPARISONS
         for system in (OURS, THEIRS)
     }
     runs = run_alternating(workers, options.pairs, options.minutes * 60 - (time.monotonic() - started))
     first = COMPARISONS[0]
-    dense = run_worker(worker(DENSE, folder, first, precisions[OURS], examples))
+    dense = run_worker(worker(DENSE, folder, first, precisions[OURS], steps))
     return {
         "suite": "distill",
         "results": [

@@ -14,7 +14,7 @@ from tasks.ml.kd_loss import forward_kl
 from tasks.ml.models import hidden_states, response_log_probs
 from tasks.ml.teacher import load_teacher
 
-HELD_OUT = 64
+HELD_OUT_STEPS = 4
 _PASS_TOKENS = 600
 
 
@@ -26,10 +26,9 @@ def parse(description: str | None) -> argparse.Namespace:
     )
     parser.add_argument("--student", choices=STUDENTS, required=True)
     parser.add_argument("--form", choices=tuple(PLAN), required=True)
-    parser.add_argument("--examples", type=int, required=True)
+    parser.add_argument("--steps", type=int, required=True, help="optimiser steps of an epoch")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--precision", choices=tuple(DTYPES), default="fp32")
-    parser.add_argument("--rows", type=int, default=8, help="rows of one pass of the baseline")
     parser.add_argument("--targets", choices=("stored", "dense"), default="stored")
     return parser.parse_args()
 
@@ -38,8 +37,8 @@ def teacher_and_work(options: argparse.Namespace) -> tuple[Any, Any, Questions, 
     """The teacher in fp32, its tokeniser, what is learnt and what is held out."""
     model, tokenizer = load_teacher(TEACHER, "main", FOLDER.parent / "teacher")
     model.requires_grad_(False)
-    work = questions(tokenizer, options.form, options.examples, "train")
-    return model, tokenizer, work, questions(tokenizer, options.form, HELD_OUT, "valid")
+    work = questions(tokenizer, options.form, options.steps, "train")
+    return model, tokenizer, work, questions(tokenizer, options.form, HELD_OUT_STEPS, "test")
 
 
 @torch.inference_mode()
@@ -54,7 +53,7 @@ def dense_divergence(teacher: Any, student: Any, held_out: Questions, pad: int) 
     return total / tokens
 
 
-def print_answer(work: Questions, options: argparse.Namespace, extra: dict[str, Any]) -> None:
+def print_answer(options: argparse.Namespace, extra: dict[str, Any]) -> None:
     """Print the worker's answer."""
-    answer = {"tokens": work.tokens * options.epochs, "precision": options.precision, **extra}
+    answer = {"precision": options.precision, **extra}
     print(json.dumps(answer))

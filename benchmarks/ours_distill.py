@@ -8,11 +8,10 @@ import torch
 
 from benchmarks.distill_parts import dense_divergence, parse, print_answer, teacher_and_work
 from benchmarks.distill_workload import (
-    EXAMPLES_PER_STEP,
     LEARNING_RATE,
     TOP_K,
     Questions,
-    step_order,
+    steps_of,
     student_folder,
     useful_flops,
 )
@@ -20,7 +19,7 @@ from benchmarks.probe import peak_rss_mb
 from configs.load import load_run_config
 from configs.schema_distill import DistillConfig
 from tasks.ml.attention import WRITTEN_OUT
-from tasks.ml.batching import Group, PackedBatch, fill
+from tasks.ml.batching import PackedBatch, fill
 from tasks.ml.kd_loss import forward_kl
 from tasks.ml.models import hidden_states, load_model, response_log_probs
 from tasks.ml.precision import arithmetic, frozen_copy
@@ -46,17 +45,6 @@ def capture(teacher: Any, work: Questions, precision: Any, pad: int) -> TeacherS
     for part in fill(work.groups(), _CAPTURE_TOKENS):
         scored |= score_batch(frozen, part, TOP_K, 1.0, pad)
     return TeacherSignal.join(scored, len(work.examples), TOP_K, 1.0)
-
-
-def plan_of(work: Questions, epochs: int) -> list[list[Group]]:
-    """Groups of every optimiser step: as many questions as the baseline takes."""
-    groups = work.groups()
-    per_step = max(1, EXAMPLES_PER_STEP * len(groups) // len(work.examples))
-    return [
-        [groups[number] for number in order[start : start + per_step]]
-        for order in step_order(len(groups), epochs)
-        for start in range(0, len(order), per_step)
-    ]
 
 
 def stored_loss(student: Any, signal: TeacherSignal, config: DistillConfig) -> Loss:
@@ -99,7 +87,14 @@ def main() -> None:
         loss_of = stored_loss(student, signal, config)
     captured = time.perf_counter()
     del teacher  # who learns from what was stored needs it no more
-    train(student.train(), plan_of(work, options.epochs), loss_of, config, pad, Watch())
+    seen: list[int] = []
+
+    def counted(batch: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
+        seen.extend(sizes[index] for index in batch.branch.tolist())
+        return loss_of(batch)
+
+    sizes, plan = work.sizes(), steps_of(work, options.form, options.epochs)
+    train(student.train(), plan, counted, config, pad, Watch())
     seconds = time.perf_counter() - started
     memory = peak_rss_mb()
     teacher = teacher_and_work(options)[0]
@@ -107,6 +102,8 @@ def main() -> None:
         divergence = dense_divergence(teacher, student.eval(), held_out, pad)
     extra = {
         "seconds": seconds,
+        "tokens": sum(seen),
+        "steps": len(plan),
         "capture_seconds": captured - started,
         "useful_flops": useful_flops(work, size, _sizes(student), options.epochs),
         "valid_kl": divergence,
@@ -114,7 +111,7 @@ def main() -> None:
         "peak_rss_mb": memory,
         "rss_before_mb": rss_before_mb,
     }
-    print_answer(work, options, extra)
+    print_answer(options, extra)
 
 
 def _sizes(model: Any) -> tuple[int, int]:

@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.harness import note, print_result
 from configs.load import load_platform, load_run_config
 from configs.schema import RunConfig
+from configs.section import Precision
 from flows.graph import Refs, make_spec
 from flows.run import external_digests, make_place, resolve
 from tasks.ml.batching import draw_whole_groups, group_examples
@@ -35,6 +36,8 @@ from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.train_distill import train_distill
 from tasks.ml.trainer import Watch
 from tasks.ml.vocabulary import domain_texts
+from tasks.shared.artifacts import canonical_json, sha256_bytes
+from tasks.shared.caching import library_versions, source_state
 from tasks.shared.env import export, laptop_settings, read_env
 from tasks.shared.hardware import faster_precision, keep_freed_memory
 from tasks.stage import execute
@@ -154,6 +157,18 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def question_digest(arm: str, options: argparse.Namespace, precision: Precision) -> str:
+    """What a run's figures depend on, beside the seed: an older line under another digest is not believed."""
+    config = resolve(load_run_config(None, [*options.overrides, *ARMS[arm]]), precision)
+    decided = {
+        "config": config.model_dump(mode="json"),
+        "questions": options.questions,
+        "source": source_state(),
+        "libraries": library_versions(),
+    }
+    return sha256_bytes(canonical_json(decided))
+
+
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run what was not run yet, and compare."""
     keep_freed_memory()
@@ -164,16 +179,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     known = (
         [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
     )
-    done = {(run["arm"], run["seed"], tuple(run["overrides"])): run for run in known}
+    done = {(run["arm"], run["seed"], run["question"]): run for run in known}
+    questions = {arm: question_digest(arm, options, precision) for arm in options.arms}
     for seed in range(options.seeds):
         for arm in options.arms:
-            place = (arm, seed, tuple(options.overrides))
+            place = (arm, seed, questions[arm])
             if place in done:
                 continue
             note(f"{arm}, seed {seed}")
             config = resolve(load_run_config(None, [*options.overrides, *ARMS[arm]]), precision)
             run = measure_arm(config, folders, models, seed, options.questions)
-            done[place] = {"arm": arm, "seed": seed, "overrides": options.overrides, **run}
+            done[place] = {"arm": arm, "seed": seed, "question": questions[arm], **run}
             with options.out.open("a") as file:
                 file.write(json.dumps(done[place]) + "\n")
             note(f"  accuracy {np.mean(run['correct']):.3f}, {run['seconds']:.0f} s")

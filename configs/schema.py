@@ -182,6 +182,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"`distill.tuning.layers` {tuning.layers} exceeds `student.layers` {self.student.layers}"
             )
+        if self.distill.on_policy.share and tuning.way in ("qlora", "prompt"):
+            raise ValueError(
+                f"`distill.on_policy.share` {self.distill.on_policy.share} does not go with "
+                f"`distill.tuning.way` {tuning.way}: the student cannot answer while it learns that way"
+            )
         if self.feedback.annotators_per_prompt > self.feedback.annotators:
             raise ValueError(
                 f"`feedback.annotators_per_prompt` {self.feedback.annotators_per_prompt} exceeds "

@@ -21,6 +21,7 @@ class StudentConfig(Section):
         description="pretrained: a model folder, a Hugging Face id, a GGUF file, package:NAME, or "
         "random:tiny; else null",
     )
+    revision: str = Field(description="pretrained: revision of a Hugging Face id")
     layers: Count = Field(description="pruned, random: layers of the student")
     layer_choice: Literal["influence", "similarity", "even"] = Field(
         description="pruned: influence: the layers that change their input most stay; similarity: the "

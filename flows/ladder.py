@@ -49,15 +49,16 @@ class Rung:
     paid: tuple[str, ...] = ()
 
 
-# The teacher itself as the student: `{teacher}` is its source.
+# The teacher itself as the student: where it comes from is filled in.
 _TEACHER = (
     "student.kind=pretrained",
-    "student.source={teacher}",
+    "student.source={source}",
+    "student.revision={revision}",
     "student.max_parameters=100000000000",
     "distill.kd_weight=0",
     "score.share=0",
 )
-_KD = ("score", "distill")
+_KD = ("label", "score", "distill")
 
 
 def _tuned(name: str, way: str, rate: str) -> Rung:
@@ -141,8 +142,8 @@ class Climber:
 
     def _config(self, rung: Rung) -> RunConfig:
         profile, overrides = self._base
-        teacher = load_run_config(profile, overrides).teacher.source
-        own = [override.format(teacher=teacher) for override in rung.overrides]
+        teacher = load_run_config(profile, overrides).teacher
+        own = [text.format(source=teacher.source, revision=teacher.revision) for text in rung.overrides]
         return resolve(load_run_config(profile, [*overrides, *own]), self._precision)
 
     def _stages(self, rung: Rung) -> list[str]:
@@ -168,7 +169,9 @@ class Climber:
         return result.ref
 
     def _cost(self, ref: ArtifactRef) -> dict[str, Any]:
-        return dict((self._store.read_record(ref.key) or {}).get("cost") or {})
+        """What a stage took; nothing is known of one that was cut short and gone on with."""
+        record = self._store.read_record(ref.key) or {}
+        return dict(record["cost"]) if record.get("state") == "executed" and "cost" in record else {}
 
 
 def _in_child(spec: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:

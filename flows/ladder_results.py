@@ -66,14 +66,17 @@ def number(value: float | None) -> str:
 
 
 def ladder_chart(lines: Lines) -> "Figure":
-    """Accuracy against the energy of training; what trains nothing stands at the left edge."""
+    """Accuracy against the energy of training; what trains nothing stands at the left edge.
+
+    Rungs whose energy is not known are left out.
+    """
     from matplotlib.figure import Figure
 
     picture = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = picture.subplots()
     paid = [1000 * line["kwh"] for line in lines if line["kwh"]]
     edge = min(paid, default=1.0) / 2
-    for line in lines:
+    for line in (line for line in lines if line["kwh"] is not None):
         value, low, high = (100 * share for share in line["accuracy"])
         energy = 1000 * line["kwh"] if line["kwh"] else edge
         colour = _COLOURS[line["model"]]

@@ -122,7 +122,7 @@ def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
         "dataset": lambda: source_digest(config.data.source, memo, place.data_endpoint),
         "general": lambda: source_digest(general, memo, place.data_endpoint) if general else "none",
         "teacher": lambda: teacher_digest(config.teacher.source, config.teacher.revision, memo),
-        "student": lambda: student_digest(config.student.source, memo),
+        "student": lambda: student_digest(config.student.source, config.student.revision, memo),
         "people": lambda: source_digest(people, memo) if people else "simulated",
     }
     digests: dict[str, str] = {}

@@ -23,7 +23,7 @@ from flows.run import external_digests, prepare, resolve, run_tags
 from flows.tune_study import ERROR, RUN, ask, ended, open_study, records, take_up
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes
-from tasks.shared.caching import source_state
+from tasks.shared.caching import library_versions, source_state
 from tasks.shared.disk import write_file
 from tasks.shared.env import Env
 from tasks.shared.errors import DataError, Problem, ServiceError, StageError, StoreError
@@ -121,9 +121,10 @@ def tune(search: Search, platform: PlatformConfig, env: Env, console: Console) -
 
 
 def question_digest(tree: Mapping[str, Any], axes: tuple[Axis, ...], external: Mapping[str, str]) -> str:
-    """What makes two searches one: the same configuration, space, dataset and teacher."""
+    """What makes two searches one: the same configuration, space, dataset, teacher, code and libraries."""
     space = [[axis.key, *map(str, (axis.low, axis.high, axis.log, axis.choices))] for axis in axes]
-    return sha256_bytes(canonical_json({"config": tree, "space": space, "external": dict(external)}))
+    code = {"source": source_state(), "libraries": library_versions()}
+    return sha256_bytes(canonical_json({"config": tree, "space": space, "external": dict(external), **code}))
 
 
 def run_trial(study: "Study", search: Search, lab: Lab, seed: int) -> None:

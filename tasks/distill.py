@@ -19,7 +19,7 @@ from tasks.ml.precision import frozen_copy
 from tasks.ml.prompts import encode
 from tasks.ml.rows import Row, load_general, load_rows
 from tasks.ml.student import Student, make_student
-from tasks.ml.teacher import load_teacher
+from tasks.ml.teacher import load_teacher, load_teacher_tokenizer, teacher_outline
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.token_mapping import TokenMapping
 from tasks.ml.train_distill import distill_plan, mean_nll, train_distill
@@ -66,9 +66,13 @@ def run(context: StageContext) -> dict[str, Any]:
 
 
 def teacher_of(context: StageContext) -> tuple[Any, Any]:
-    """The teacher and its tokeniser."""
+    """The teacher and its tokeniser; without weights where nothing is cut from it and it judges nothing."""
     section = context.section(TeacherConfig, "teacher")
-    return load_teacher(section.source, section.revision, context.cache / "models")
+    source = (section.source, section.revision, context.cache / "models")
+    is_pretrained = context.section(StudentConfig, "student").kind == "pretrained"
+    if is_pretrained and not context.section(DistillConfig, "distill").on_policy.share:
+        return teacher_outline(*source), load_teacher_tokenizer(*source)
+    return load_teacher(*source)
 
 
 def learnt_rows(targets: list[Row], cleaned: Path, config: DistillConfig) -> list[Row]:

@@ -23,11 +23,12 @@ def teacher_digest(source: str, revision: str, memo: Path | None) -> str:
     return source if source.startswith(RANDOM) else f"{source}@{revision}"
 
 
-def student_digest(source: str | None, memo: Path | None) -> str:
+def student_digest(source: str | None, revision: str, memo: Path | None) -> str:
     """What the cache key holds of a student that others trained.
 
     Args:
         source: As a teacher's; None for a student that is made here.
+        revision: Of a Hugging Face id.
         memo: File that remembers digests of large files.
 
     Raises:
@@ -36,4 +37,4 @@ def student_digest(source: str | None, memo: Path | None) -> str:
     if source is None:
         return "made here"
     with looked_for_as("student.source"):
-        return teacher_digest(source, "main", memo)
+        return teacher_digest(source, revision, memo)

@@ -55,8 +55,8 @@ def distill_head(
     hidden = torch.nn.functional.pad(hidden, (0, 0, 0, padding))
     target = torch.nn.functional.pad(target, (0, padding))
     ids = torch.nn.functional.pad(ids, (0, 0, 0, padding), value=-1)
-    rows = (target, ids, count)
-    total: torch.Tensor = _DistillHead.apply(hidden, weight, rows, temperature, loss_of)  # type: ignore[no-untyped-call]
+    tokens = (target, ids, count)
+    total: torch.Tensor = _DistillHead.apply(hidden, weight, tokens, temperature, loss_of)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -66,20 +66,19 @@ class _DistillHead(torch.autograd.Function):
         ctx: Any,
         hidden: torch.Tensor,
         weight: torch.Tensor,
-        rows: tuple[torch.Tensor, torch.Tensor, int],
+        tokens: tuple[torch.Tensor, torch.Tensor, int],
         temperature: float,
         loss_of: LossOfRows,
     ) -> torch.Tensor:
-        target, ids, count = rows
+        target, ids, count = tokens
         wanted = any(ctx.needs_input_grad)
         of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         of_weight = torch.zeros(weight.shape) if ctx.needs_input_grad[1] else None
         total = torch.zeros(())
         for tile in tiles(len(hidden), len(weight)):
             columns = _Columns(hidden[tile], weight, target[tile], ids[tile], temperature)
-            loss, slopes = _loss_and_slopes(
-                columns, loss_of, slice(tile.start, min(tile.stop, count)), wanted
-            )
+            rows = slice(min(tile.start, count), min(tile.stop, count))  # none where all of it is padding
+            loss, slopes = _loss_and_slopes(columns, loss_of, rows, wanted)
             total += loss
             if slopes is None:
                 continue

@@ -82,7 +82,8 @@ class AdaptedLinear(torch.nn.Module):
         weight = self.weight.float()
         if self._lower is not None:
             weight = weight + self._lower
-        return torch.addmm(weight, self.up[self.first], self.down[self.first], alpha=self.scale)
+        up, down = self.up[self.first].float(), self.down[self.first].float()
+        return torch.addmm(weight, up, down, alpha=self.scale)
 
     @torch.no_grad()
     def merge(self) -> None:

@@ -71,14 +71,21 @@ def invert(student_id: torch.Tensor, student_vocabulary: int) -> torch.Tensor:
 
 
 def answer_groups(student: Any, groups: Sequence[Group], sampling: Sampling) -> list[Group]:
-    """The same questions with the student's own answers."""
+    """The same questions with the student's own answers, numbered from 0 as branch by branch they come.
+
+    A question that a mixture draws twice is answered twice, so its old number would not name one answer.
+    """
     prompts = [group.prefix + branch.tail for group in groups for branch in group.branches]
     keys = [str(number) for number, group in enumerate(groups) for _ in group.branches]
-    answers = iter(decode(student, prompts, keys, sampling))
+    answers = enumerate(decode(student, prompts, keys, sampling))
     return [
-        Group(group.prefix, tuple(Branch(b.tail, next(answers), b.index) for b in group.branches))
+        Group(group.prefix, tuple(_answered(branch, *next(answers)) for branch in group.branches))
         for group in groups
     ]
+
+
+def _answered(branch: Branch, index: int, response: tuple[int, ...]) -> Branch:
+    return Branch(branch.tail, response, index)
 
 
 class OnPolicyPlan(Sequence[list[Group]]):
@@ -130,7 +137,7 @@ class OnPolicyPlan(Sequence[list[Group]]):
         self.signal = self._stored
         if self.is_on_policy:
             groups = answer_groups(self._answering(), groups, self._sampling(step))
-            self.signal = self._teacher.signal(groups, len(self._stored.spans))
+            self.signal = self._teacher.signal(groups, sum(len(group.branches) for group in groups))
         return groups
 
     def _answering(self) -> Any:

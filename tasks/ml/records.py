@@ -1,7 +1,7 @@
 """What a teacher has said already: one record a prompt and sample, so that only new ones are ever asked.
 
-A record is named by a digest of everything that decides it. Where records are kept is not decided here; see
-`tasks.shared.record_shards`.
+A record is named by a digest of what it was asked with; our code and the versions of libraries are not in it.
+Where records are kept is not decided here; see `tasks.shared.record_shards`.
 """
 
 import json

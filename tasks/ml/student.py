@@ -95,6 +95,8 @@ def make_student(
         if model.config.pad_token_id is None:
             model.config.pad_token_id = own.pad_token_id
         student = Student(model, own, tuple(layers), tuple(table), tokens)
+    # One stop token, the one that answers are taught to end with.
+    student.model.config.eos_token_id = student.tokenizer.eos_token_id
     check_size(config, student.model)
     return student
 
@@ -209,7 +211,7 @@ def pretrained_student(
     """
     source = str(config.source)
     with looked_for_as("student.source"):
-        model, own = load_teacher(source, "main", cache)
+        model, own = load_teacher(source, config.revision, cache)
     missing = None
     if not hasattr(getattr(model, "model", None), "layers"):
         missing = "a model without `model.layers`", "a decoder that is built like Llama"

@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     GgufConfig,
@@ -54,6 +55,16 @@ def load_teacher(source: str, revision: str, cache: Path) -> tuple[Any, PreTrain
         place = _place(source, cache)
         model = AutoModelForCausalLM.from_pretrained(place, revision=revision, dtype=torch.float32)
     return model.eval(), tokenizer
+
+
+def teacher_outline(source: str, revision: str, cache: Path) -> Any:
+    """The teacher without its weights, for those who ask for its shape alone; see `load_teacher`."""
+    if source.startswith(RANDOM):
+        return tiny_random_model(byte_tokenizer(), seed=0)
+    with _could_be_loaded(source):
+        config = AutoConfig.from_pretrained(_place(source, cache), revision=revision)
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config)
 
 
 def load_teacher_tokenizer(source: str, revision: str, cache: Path) -> PreTrainedTokenizerBase:

@@ -15,6 +15,7 @@ def answer(seconds: float, peak: float, tokens: int = 1200) -> dict[str, Any]:
         "seconds": seconds,
         "capture_seconds": seconds / 4,
         "tokens": tokens,
+        "steps": 12,
         "useful_flops": 3e11,
         "peak_rss_mb": peak,
         "rss_before_mb": 400.0,
@@ -37,7 +38,7 @@ def test_comparison_of_two_pairs() -> None:
 
 
 def test_sides_that_learnt_different_tokens_are_not_compared() -> None:
-    with pytest.raises(BenchmarkError, match="1200 tokens learnt by ours and 900"):
+    with pytest.raises(BenchmarkError, match="1200 tokens in 12 steps learnt by ours and 900"):
         compare(("small", "sheets"), [answer(1.0, 1.0)], [answer(1.0, 1.0, tokens=900)], {"fp32": 1.0})
 
 
@@ -49,7 +50,7 @@ def test_what_storing_costs() -> None:
 def test_useful_operations_count_a_shared_prefix_once() -> None:
     examples = [Example((1, 2, 3, 4), (5, 6)), Example((1, 2, 3, 7), (8,))]
     work = Questions(examples, ["sheet", "sheet"])
-    assert work.tokens == 6 + 5
+    assert work.sizes() == [6, 5]
     # Prefix 3, tails 1 and 1, answers 2 and 1: 8 tokens in the trunk, 3 in the head.
     capture = 2 * (8 * 1000 + 3 * 100)
     assert useful_flops(work, (1000, 100), (10, 1), 2) == capture + 2 * 6 * (8 * 10 + 3 * 1)

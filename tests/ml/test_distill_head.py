@@ -111,3 +111,29 @@ def test_under_autocast_products_are_bf16_and_sums_fp32() -> None:
     assert loss.item() == pytest.approx(rounded.sum().item(), rel=0.05)
     assert hidden.grad is not None
     assert hidden.grad.dtype == weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("tile", [1, 5])
+def test_tiles_of_padding_alone_add_nothing(monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
+    # 33 rows are padded to 36: with tiles of one column, three of them hold no row at all.
+    monkeypatch.setattr(token_head, "_TILE_NUMBERS", tile * VOCABULARY)
+    draw = torch.Generator().manual_seed(1)
+    hidden = torch.randn(33, WIDTH, generator=draw).requires_grad_()
+    weight = torch.randn(VOCABULARY, WIDTH, generator=draw).requires_grad_()
+    target = torch.randint(VOCABULARY, (33,), generator=draw)
+    seen: list[int] = []
+
+    def loss_of(gold: torch.Tensor, classes: torch.Tensor, rows: slice) -> torch.Tensor:
+        assert len(gold) == len(classes) == rows.stop - rows.start
+        seen.extend(range(33)[rows])
+        return -gold
+
+    loss = distill_head(hidden, weight, target, torch.full((33, 2), -1), 1.0, loss_of)
+    loss.backward()
+    assert seen == list(range(33))
+    states, matrix = hidden.detach().requires_grad_(), weight.detach().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(states @ matrix.T, target, reduction="sum")
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    torch.testing.assert_close(hidden.grad, states.grad, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(weight.grad, matrix.grad, atol=1e-5, rtol=1e-5)

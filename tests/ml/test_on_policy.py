@@ -104,3 +104,18 @@ def test_the_student_comes_nearer_to_the_teacher_on_its_own_answers(make_llama, 
     assert len(values) == 80
     assert all("gold_nll" not in point for point in points)
     assert sum(values[-8:]) < 0.55 * sum(values[:8])
+
+
+def test_a_question_that_is_drawn_twice_has_a_signal_for_each_of_its_answers(make_llama) -> None:
+    # The second answer was once held against what the teacher thinks of the first.
+    student, teacher = make_llama(), online(make_llama(seed=1))
+    twice = [Group((5, 6), (Branch((7,), (8,), 0), Branch((7,), (8,), 0)))]
+    sampled = Sampling(6, stop=1, pad=0, temperature=1.5, seed=4)
+    [group] = answer_groups(student, twice, sampled)
+    first, second = group.branches
+    assert first.response != second.response
+    both = teacher.signal([group], 2)
+    for branch in group.branches:
+        alone = Group(group.prefix, (Branch(branch.tail, branch.response, 0),))
+        start, end = both.spans[branch.index]
+        assert both.ids[start:end].tolist() == teacher.signal([alone], 1).ids.tolist()

@@ -95,14 +95,14 @@ def test_a_path_that_is_not_there_is_no_hub_id(
 def test_a_student_of_others_is_digested_as_a_teacher_is(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"weights")
-    assert student_digest(str(path), None) == sha256(b"weights")
-    assert student_digest("owner/model", None) == "owner/model@main"
-    assert student_digest(None, None) == "made here"
+    assert student_digest(str(path), "main", None) == sha256(b"weights")
+    assert student_digest("owner/model", "main", None) == "owner/model@main"
+    assert student_digest(None, "main", None) == "made here"
 
 
 def test_a_student_that_is_not_there_is_called_a_student() -> None:
     with pytest.raises(TeacherNotFound) as caught:
-        student_digest("./gone", None)
+        student_digest("./gone", "main", None)
     [problem] = caught.value.problems
     assert problem.what == "student.source"
     assert "`./gone`" in problem.got
