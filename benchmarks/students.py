@@ -193,10 +193,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             with options.out.open("a") as file:
                 file.write(json.dumps(done[place]) + "\n")
             note(f"  accuracy {np.mean(run['correct']):.3f}, {run['seconds']:.0f} s")
-    arms = {
-        arm: [done[arm, seed, tuple(options.overrides)] for seed in range(options.seeds)]
-        for arm in options.arms
-    }
+    arms = {arm: [done[arm, seed, questions[arm]] for seed in range(options.seeds)] for arm in options.arms}
     return {
         "suite": "students",
         "arms": {arm: summary(runs) for arm, runs in arms.items()},
