@@ -3,8 +3,6 @@
 import hashlib
 import random
 
-import torch
-
 
 def stable_hash(*parts: object) -> int:
     """A 64-bit hash of the parts' texts that is the same on every machine and in every process."""
@@ -20,8 +18,3 @@ def stable_fraction(*parts: object) -> float:
 def random_for(*parts: object) -> random.Random:
     """A Python random generator of its own for whatever the parts name."""
     return random.Random(stable_hash(*parts))
-
-
-def torch_generator(*parts: object) -> torch.Generator:
-    """A torch CPU generator of its own for whatever the parts name."""
-    return torch.Generator().manual_seed(stable_hash(*parts) % 2**63)

@@ -11,8 +11,6 @@ from configs.errors import Problem
 from tasks.shared.errors import DataError
 from tasks.shared.source_formats import Record, RowStream
 
-PREFIX = "hf:"
-
 _FORM = re.compile(
     r"hf:(?P<name>\w[\w.-]*/\w[\w.-]*)(?:/(?P<config>[\w.-]+))?(?:@(?P<split>[\w.\[\]:%+-]+))?"
 )

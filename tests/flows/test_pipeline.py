@@ -26,7 +26,7 @@ METRICS = {"accuracy", "perplexity", "gold_win_rate", "tokens_per_second", "para
 # Loops that are long enough to be killed in their middle. The score stage keeps some 64 answers at a time; a
 # pass holds one sheet, so that what is left after a kill is scored in the very passes that it would have had.
 SLOW = (
-    "data.single_sheets.train=30",
+    "data.single_sheets.train=20",
     "score.token_budget=64",
     "score.share=1",
     "distill.token_budget=1024",
