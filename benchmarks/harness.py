@@ -169,7 +169,7 @@ def run_alternating(
     longest = 0.0
     for number, names in enumerate(alternating(list(workers), rounds), 1):
         begun = time.monotonic()
-        if begun - started + longest > seconds:
+        if number > 1 and begun - started + longest > seconds:
             note(f"out of time after {number - 1} of {rounds} rounds")
             break
         note(f"round {number} of {rounds}")

@@ -124,6 +124,11 @@ def test_no_round_begins_that_would_end_too_late() -> None:
     assert run_alternating({"slow": slow}, 5, seconds=0.6) == {"slow": [{}]}
 
 
+def test_the_first_round_is_always_run() -> None:
+    # Trials may have taken all the time there was; then there were no answers to compare.
+    assert run_alternating({"late": python("print('{}')")}, 3, seconds=-1) == {"late": [{}]}
+
+
 def test_stolen_time_is_a_share_of_all_time(tmp_path: Path) -> None:
     stat = tmp_path / "stat"
     stat.write_text("cpu  10 0 10 100 0 0 0 5 7 0\ncpu0 1 2 3\n")
