@@ -1,19 +1,49 @@
 """What every speed comparison prepares, and the figures that each of its results has."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Worker, median_interval, note, pair_ratios, run_worker
+from benchmarks.harness import (
+    Worker,
+    median_interval,
+    note,
+    pair_ratios,
+    processor_times,
+    run_worker,
+    steal_share,
+)
 
 Answers = Sequence[Mapping[str, Any]]
 
 
-def prepare() -> tuple[Path, dict[str, float]]:
-    """The workload folder, and the speed of matrix products by precision, GFLOP/s."""
+def prepare(workload: str = "benchmarks.ppo_workload") -> tuple[Path, dict[str, float]]:
+    """The folder of a workload, and the speed of matrix products by precision, GFLOP/s."""
     note("preparing")
-    folder = Path(run_worker(Worker("workload", "benchmarks.ppo_workload"))["folder"])
+    folder = Path(run_worker(Worker("workload", workload))["folder"])
     return folder, run_worker(Worker("matrix speed", "benchmarks.probe"))
+
+
+class Session:
+    """A whole comparison, from when this is made: the time left for it, and what its result says of it."""
+
+    def __init__(self) -> None:
+        self._started, self._ticks = time.monotonic(), processor_times()
+
+    def left(self, minutes: float) -> float:
+        """Seconds until so many minutes have passed."""
+        return minutes * 60 - (time.monotonic() - self._started)
+
+    def closing(self, peaks: Mapping[str, float], runs: Mapping[str, Answers]) -> dict[str, Any]:
+        """The entries of a result that every comparison ends with; all systems have run equally often."""
+        return {
+            "pairs": len(next(iter(runs.values()))),
+            "peak_gflops": peaks,
+            "steal_share": steal_share(self._ticks, processor_times()),
+            "seconds": time.monotonic() - self._started,
+            "runs": runs,
+        }
 
 
 def peak_memory(answers: Answers, above_import: bool = False) -> float:

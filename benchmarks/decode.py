@@ -9,20 +9,17 @@ object.
 """
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import Answers, prepare, speed_figures
+from benchmarks.comparison import Answers, Session, prepare, speed_figures
 from benchmarks.harness import (
     Worker,
     command_arguments,
     precision_by_trial,
     print_result,
-    processor_times,
     run_alternating,
-    steal_share,
 )
 
 ROWS = 32
@@ -71,7 +68,7 @@ def compare(answers: int, ours: Answers, theirs: Answers, peaks: Mapping[str, fl
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, run both systems in turn and compare them."""
-    started, ticks = time.monotonic(), processor_times()
+    session = Session()
     folder, peaks = prepare()
     precisions = {
         system: precision_by_trial(peaks, lambda name, system=system: worker(system, folder, name, ROWS, 1))
@@ -82,19 +79,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for answers in SIZES
         for system in (OURS, THEIRS)
     }
-    left = options.minutes * 60 - (time.monotonic() - started)
-    runs = run_alternating(workers, options.pairs, left)
+    runs = run_alternating(workers, options.pairs, session.left(options.minutes))
     return {
         "suite": "decode",
         "results": [
             compare(answers, runs[f"{OURS} {answers}"], runs[f"{THEIRS} {answers}"], peaks)
             for answers in SIZES
         ],
-        "pairs": len(runs[f"{OURS} {ROWS}"]),
-        "peak_gflops": peaks,
-        "steal_share": steal_share(ticks, processor_times()),
-        "seconds": time.monotonic() - started,
-        "runs": runs,
+        **session.closing(peaks, runs),
     }
 
 

@@ -7,23 +7,19 @@ The last line on stdout is the result, one JSON object.
 """
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import Answers, peak_memory, speed_figures
+from benchmarks.comparison import Answers, Session, peak_memory, prepare, speed_figures
 from benchmarks.harness import (
     BenchmarkError,
     Worker,
     command_arguments,
-    note,
     precision_by_trial,
     print_result,
-    processor_times,
     run_alternating,
     run_worker,
-    steal_share,
 )
 
 # student, form of the questions
@@ -104,10 +100,8 @@ def fidelity(stored: Mapping[str, Any], dense: Mapping[str, Any]) -> dict[str, f
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, run both systems in turn and compare them."""
-    started, ticks = time.monotonic(), processor_times()
-    note("preparing")
-    folder = Path(run_worker(Worker("workload", "benchmarks.distill_workload"))["folder"])
-    peaks = run_worker(Worker("matrix speed", "benchmarks.probe"))
+    session = Session()
+    folder, peaks = prepare("benchmarks.distill_workload")
     steps = options.steps
     precisions = {
         system: precision_by_trial(
@@ -120,7 +114,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for case in COMPARISONS
         for system in (OURS, THEIRS)
     }
-    runs = run_alternating(workers, options.pairs, options.minutes * 60 - (time.monotonic() - started))
+    runs = run_alternating(workers, options.pairs, session.left(options.minutes))
     first = COMPARISONS[0]
     dense = run_worker(worker(DENSE, folder, first, precisions[OURS], steps))
     return {
@@ -129,11 +123,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             compare(case, runs[f"{OURS} {case}"], runs[f"{THEIRS} {case}"], peaks) for case in COMPARISONS
         ],
         "fidelity": fidelity(runs[f"{OURS} {first}"][0], dense),
-        "pairs": len(runs[f"{OURS} {first}"]),
-        "peak_gflops": peaks,
-        "steal_share": steal_share(ticks, processor_times()),
-        "seconds": time.monotonic() - started,
-        "runs": runs,
+        **session.closing(peaks, runs),
     }
 
 

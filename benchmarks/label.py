@@ -8,21 +8,18 @@ one JSON object.
 """
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import Answers, prepare, speed_figures
+from benchmarks.comparison import Answers, Session, prepare, speed_figures
 from benchmarks.harness import (
     Worker,
     command_arguments,
     precision_by_trial,
     print_result,
-    processor_times,
     run_alternating,
     run_worker,
-    steal_share,
 )
 
 OURS, THEIRS, AGAIN = "ours", "generate", "relabel"
@@ -92,7 +89,7 @@ def best_batch(folder: Path, precision: str, batches: Sequence[int]) -> int:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, tune, run both systems in turn and compare them; then label again."""
-    started, ticks = time.monotonic(), processor_times()
+    session = Session()
     folder, peaks = prepare()
     tuned = {
         system: precision_by_trial(
@@ -106,17 +103,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for system in (OURS, THEIRS)
     }
     again = run_worker(worker(AGAIN, folder, tuned[OURS], OUR_BATCH, options.prompts))
-    left = options.minutes * 60 - (time.monotonic() - started)
-    runs = run_alternating(workers, options.pairs, left)
+    runs = run_alternating(workers, options.pairs, session.left(options.minutes))
     return {
         "suite": "label",
         "results": [compare(runs[OURS], runs[THEIRS], peaks)],
         "relabel": again,
-        "pairs": len(runs[OURS]),
-        "peak_gflops": peaks,
-        "steal_share": steal_share(ticks, processor_times()),
-        "seconds": time.monotonic() - started,
-        "runs": runs,
+        **session.closing(peaks, runs),
     }
 
 

@@ -13,12 +13,11 @@ second 29.8 s, and ours 17.6 and 18.6 s. Three rounds take some nine minutes.
 
 import argparse
 import math
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import Answers, peak_memory, prepare, speed_figures
+from benchmarks.comparison import Answers, Session, peak_memory, prepare, speed_figures
 from benchmarks.harness import (
     BenchmarkError,
     Worker,
@@ -27,9 +26,7 @@ from benchmarks.harness import (
     pair_ratios,
     precision_by_trial,
     print_result,
-    processor_times,
     run_alternating,
-    steal_share,
 )
 from benchmarks.trl_environment import python_with_trl
 
@@ -139,7 +136,7 @@ def compare(name: str, ours: Answers, theirs: Answers, peaks: Mapping[str, float
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Prepare, run all systems in turn and compare them."""
-    started, ticks = time.monotonic(), processor_times()
+    session = Session()
     folder, peaks = prepare()
     if options.quick:
         precision = max(peaks, key=lambda name: peaks[name])
@@ -152,17 +149,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         our_worker(folder, SAMPLES, *size),
         trl_worker("rloo", folder, precision, *size),
     ]
-    left = options.minutes * 60 - (time.monotonic() - started)
-    answers = run_alternating({worker.name: worker for worker in workers}, options.pairs, left)
+    answers = run_alternating(
+        {worker.name: worker for worker in workers}, options.pairs, session.left(options.minutes)
+    )
     return {
         "suite": "ppo",
         "results": [compare(name, answers[own], answers[other], peaks) for name, own, other in COMPARISONS],
         "episodes_per_update": options.episodes,
-        "pairs": len(answers["trl ppo"]),
-        "peak_gflops": peaks,
-        "steal_share": steal_share(ticks, processor_times()),
-        "seconds": time.monotonic() - started,
-        "runs": answers,
+        **session.closing(peaks, answers),
     }
 
 

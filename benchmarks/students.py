@@ -19,7 +19,7 @@ from benchmarks.harness import note, print_result
 from configs.load import load_platform, load_run_config
 from configs.schema import RunConfig
 from configs.section import Precision
-from flows.graph import Refs, make_spec
+from flows.graph import walk
 from flows.run import external_digests, make_place, resolve
 from tasks.ml.batching import draw_whole_groups, group_examples
 from tasks.ml.evaluation import Contestant, answer, gold_likelihood
@@ -57,7 +57,6 @@ COMPARISONS = (
     ("influence", "similarity"),
     ("influence", "influence, gold alone"),
 )
-STAGES = ("clean", "label", "score")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -77,9 +76,7 @@ def prepare(config: RunConfig) -> tuple[dict[str, Path], Path]:
     export(laptop_settings(env.home))
     place = make_place(load_platform("embedded"), env, None, True)
     external = external_digests(config, place)
-    refs: Refs = {}
-    for name in STAGES:
-        refs[name] = execute(make_spec(name, config, external, refs), place).ref
+    refs = walk(config, external, lambda spec: execute(spec, place).ref, until="score")
     store = place.store()
     return {name: place.fetch(store, ref) for name, ref in refs.items()}, env.home / "cache" / "models"
 

@@ -6,12 +6,12 @@ from configs.schema_dpo import DPOConfig
 from tasks.feedback.events import load_events
 from tasks.feedback.pairs import majority_pairs
 from tasks.feedback.shown import FEWEST_PAIRS, as_preferences, distinct_answers, encode_shown
-from tasks.ml.batching import group_examples
+from tasks.ml.batching import group_examples, plan_epochs
 from tasks.ml.models import load_model, load_tokenizer, save_model, trained_parameters
 from tasks.ml.preferences import with_pairs
 from tasks.ml.reward_loss import bradley_terry
 from tasks.ml.rows import load_rows
-from tasks.ml.train_dpo import all_log_probs, dpo_plan, reward_figures, train_dpo
+from tasks.ml.train_dpo import all_log_probs, reward_figures, train_dpo
 from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext
 
@@ -38,7 +38,8 @@ def run(context: StageContext) -> dict[str, Any]:
     groups = group_examples(examples, [rows[row].context for row, _ in answers], config.row_tokens)
     groups = with_pairs(groups, pairs)
     reference = all_log_probs(model, groups, len(answers), config)
-    watch = context.watch("dpo", len(dpo_plan(groups, config, context.seed)))
+    plan = plan_epochs([groups] * config.epochs, config.token_budget, context.seed)
+    watch = context.watch("dpo", len(plan))
     train_dpo(model, reference, groups, pairs, config, context.seed, watch)
     trained = trained_parameters(model)
     save_model(context.out / "model", model, tokenizer)

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 
 from configs.hints import did_you_mean, nearest
-from configs.schema import TeacherConfig
 from configs.schema_distill import DistillConfig, Targets
 from configs.schema_label import ScoreConfig
 from configs.schema_student import StudentConfig
-from tasks.ml.batching import Group, group_examples
+from tasks.ml.batching import Group, group_examples, plan_epochs
 from tasks.ml.mixture import training_groups
 from tasks.ml.models import parameter_count, save_model, trained_parameters
 from tasks.ml.on_policy import OnlineTeacher, invert
@@ -22,7 +21,7 @@ from tasks.ml.student import Student, make_student
 from tasks.ml.teacher import load_teacher, load_teacher_tokenizer, teacher_outline
 from tasks.ml.teacher_signal import TeacherSignal
 from tasks.ml.token_mapping import TokenMapping
-from tasks.ml.train_distill import distill_plan, mean_nll, train_distill
+from tasks.ml.train_distill import mean_nll, train_distill
 from tasks.ml.tuning import finish, prepare
 from tasks.ml.vocabulary import domain_texts
 from tasks.shared.errors import Problem, StageError
@@ -47,7 +46,7 @@ def run(context: StageContext) -> dict[str, Any]:
     signal, student_id = what_the_teacher_thinks(context, student.tokens, chosen, len(rows))
     online = online_teacher(context, teacher, full.pad_token_id, student)
     del teacher
-    watch = context.watch("distill", len(distill_plan(epochs, config, context.seed)))
+    watch = context.watch("distill", len(plan_epochs(epochs, config.token_budget, context.seed)))
     train_distill(model, epochs, held_out, signal, student_id, config, context.seed, watch, online)
     trained = trained_parameters(model)
     finish(model, config.tuning)
@@ -67,8 +66,7 @@ def run(context: StageContext) -> dict[str, Any]:
 
 def teacher_of(context: StageContext) -> tuple[Any, Any]:
     """The teacher and its tokeniser; without weights where nothing is cut from it and it judges nothing."""
-    section = context.section(TeacherConfig, "teacher")
-    source = (section.source, section.revision, context.cache / "models")
+    source = context.teacher_source
     is_pretrained = context.section(StudentConfig, "student").kind == "pretrained"
     if is_pretrained and not context.section(DistillConfig, "distill").on_policy.share:
         return teacher_outline(*source), load_teacher_tokenizer(*source)

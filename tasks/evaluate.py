@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.schema import EvaluateConfig, TeacherConfig
+from configs.schema import EvaluateConfig
 from tasks.ml.evaluation import Answers, Contestant, answer, gold_likelihood, response_kl, throughput
 from tasks.ml.examination import held_out, perplexity, worked_examples
 from tasks.ml.forgetting import answer_bytes, forgetting, nll_per_byte
@@ -51,8 +51,7 @@ def run(context: StageContext) -> dict[str, Any]:
 
 def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
     """The models in the order of the closing table."""
-    teacher_config = context.section(TeacherConfig, "teacher")
-    model, tokenizer = load_teacher(teacher_config.source, teacher_config.revision, context.cache / "models")
+    model, tokenizer = load_teacher(*context.teacher_source)
     teacher = frozen_copy(model, config.precision)
     shots = worked_examples(load_rows(context.inputs["clean"] / "rows.jsonl", "train"), config.shots)
     folders = {

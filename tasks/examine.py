@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from configs.schema import EvaluateConfig, TeacherConfig
+from configs.schema import EvaluateConfig
 from tasks.ml.evaluation import Contestant, answer
 from tasks.ml.examination import held_out, perplexity, worked_examples
 from tasks.ml.metrics import Interval, bootstrap_mean
@@ -43,8 +43,7 @@ def candidate(context: StageContext, config: EvaluateConfig) -> Contestant:
         folder = context.inputs["model"] / "model"
         model, tokenizer = load_model(folder), load_tokenizer(folder)
         return Contestant("model", frozen_copy(model, config.precision), tokenizer)
-    section = context.section(TeacherConfig, "teacher")
-    model, tokenizer = load_teacher(section.source, section.revision, context.cache / "models")
+    model, tokenizer = load_teacher(*context.teacher_source)
     shots = worked_examples(load_rows(context.inputs["clean"] / "rows.jsonl", "train"), config.shots)
     return Contestant("teacher", frozen_copy(model, config.precision), tokenizer, shots)
 

@@ -7,7 +7,6 @@ kill, and not by another configuration.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from configs.schema import TeacherConfig
 from configs.schema_label import LabelConfig
 from tasks.ml.precision import frozen_copy
 from tasks.ml.progress import Bar
@@ -79,8 +78,7 @@ def make_writer(context: StageContext, config: LabelConfig) -> Writer:
     """The teacher that the configuration names; weights are not loaded yet."""
     if config.endpoint is not None:
         return EndpointWriter(config, context.seed)
-    teacher = context.section(TeacherConfig, "teacher")
-    source = (teacher.source, teacher.revision, context.cache / "models")
+    source = context.teacher_source
 
     def load() -> Any:
         return frozen_copy(load_teacher(*source)[0], config.precision)

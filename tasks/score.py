@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from configs.schema import TeacherConfig
 from configs.schema_label import ScoreConfig
 from tasks.ml.batching import Group, fill, group_examples, pack, plan_batches
 from tasks.ml.precision import frozen_copy
@@ -64,8 +63,7 @@ class Scorer:
     def __init__(self, context: StageContext, rows: list[Row]) -> None:
         self.context, self.rows = context, rows
         self.config = context.section(ScoreConfig, "score")
-        source = context.section(TeacherConfig, "teacher")
-        self._source = (source.source, source.revision, context.cache / "models")
+        self._source = context.teacher_source
         self.tokenizer = load_teacher_tokenizer(*self._source)
         self.examples = [encode(self.tokenizer, row) for row in rows]
         groups = group_examples(self.examples, [row.context for row in rows], ROW_TOKENS)

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 from safetensors import SafetensorError
 
+from configs.schema import TeacherConfig
 from configs.section import Section
 from tasks.ml.checkpoint import Tensors, read_state, write_state
 from tasks.ml.progress import Bar
@@ -78,6 +79,12 @@ class StageContext:
     def section(self, kind: type[SomeSection], name: str) -> SomeSection:
         """A section of the configuration; one that the stage did not declare is not there."""
         return kind.model_validate(self.config[name])
+
+    @property
+    def teacher_source(self) -> tuple[str, str, Path]:
+        """What `tasks.ml.teacher` is told: source, revision, and the folder of converted models."""
+        section = self.section(TeacherConfig, "teacher")
+        return section.source, section.revision, self.cache / "models"
 
     def bar(self, description: str, total: int, unit: str) -> Bar:
         """A progress bar."""

@@ -9,7 +9,7 @@ from configs.schema import RewardConfig
 from tasks.feedback.events import load_events
 from tasks.feedback.pairs import majority_pairs
 from tasks.feedback.shown import FEWEST_PAIRS, as_preferences, distinct_answers, encode_shown
-from tasks.ml.batching import group_examples, plan_batches
+from tasks.ml.batching import group_examples, plan_epochs
 from tasks.ml.metrics import bootstrap_mean
 from tasks.ml.models import ScoredModel, load_model, load_tokenizer
 from tasks.ml.preferences import Preferences, pair_accuracy, with_pairs
@@ -51,7 +51,7 @@ def run(context: StageContext) -> dict[str, Any]:
     examples = [encode_shown(tokenizer, rows[row], text, stops[row, text]) for row, text in answers]
     groups = group_examples(examples, [rows[row].context for row, _ in answers], config.row_tokens)
     fitted = with_pairs(groups, train)
-    steps = config.epochs * len(plan_batches(fitted, config.token_budget, context.seed, 0))
+    steps = len(plan_epochs([fitted] * config.epochs, config.token_budget, context.seed))
     train_reward(model, fitted, train, len(answers), config, context.seed, context.watch("reward", steps))
     model.save(context.out / "model", tokenizer)
     scores = score_groups(model, groups, len(answers), config.token_budget, config.precision)

@@ -148,6 +148,13 @@ def plan_batches(groups: Sequence[Group], budget: int, seed: int, epoch: int) ->
     return draw.sample(batches, len(batches))
 
 
+def plan_epochs(epochs: Sequence[Sequence[Group]], budget: int, seed: int) -> list[list[Group]]:
+    """The groups of every optimiser step of all epochs, each epoch shuffled anew; see `plan_batches`."""
+    return [
+        batch for epoch, groups in enumerate(epochs) for batch in plan_batches(groups, budget, seed, epoch)
+    ]
+
+
 def fill(groups: Sequence[Group], budget: int) -> Iterator[list[Group]]:
     """Put groups into batches of at most `budget` tokens, padding included, shortest first."""
     batch: list[Group] = []

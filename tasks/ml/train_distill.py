@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from configs.schema_distill import DistillConfig
-from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
+from tasks.ml.batching import Group, PackedBatch, pack, plan_batches, plan_epochs
 from tasks.ml.distill_head import distill_head
 from tasks.ml.kd_loss import SparseDistribution, divergence
 from tasks.ml.models import hidden_states
@@ -56,7 +56,7 @@ def train_distill(
             return {}
         return {"valid_nll": mean_nll(student, held_out, config, pad)}
 
-    given = distill_plan(epochs, config, seed)
+    given = plan_epochs(epochs, config.token_budget, seed)
     plan: Sequence[list[Group]] = given
     # Nobody wrote a gold answer to what the student says.
     taught = config.model_copy(update={"kd_weight": 1.0})
@@ -67,15 +67,6 @@ def train_distill(
         add_mask(student, given, lambda groups: loss_of(pack(groups, pad))[0], config, watch.checkpoints)
     train(student, plan, loss_of, config, pad, watch, validate if held_out else None)
     student.eval()
-
-
-def distill_plan(epochs: Sequence[Sequence[Group]], config: DistillConfig, seed: int) -> list[list[Group]]:
-    """The groups of every optimiser step of all epochs."""
-    return [
-        batch
-        for epoch, groups in enumerate(epochs)
-        for batch in plan_batches(groups, config.token_budget, seed, epoch)
-    ]
 
 
 def distill_loss(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from configs.schema_dpo import DPOConfig
-from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
+from tasks.ml.batching import Group, PackedBatch, pack, plan_batches, plan_epochs
 from tasks.ml.models import freeze_bottom, hidden_states
 from tasks.ml.precision import arithmetic
 from tasks.ml.preferences import Preferences, pair_accuracy
@@ -51,17 +51,9 @@ def train_dpo(
         return loss, reward_figures(rewards.detach(), pairs)
 
     model.train()
-    train(model, dpo_plan(groups, config, seed), loss_of, config, model.config.pad_token_id, watch)
+    plan = plan_epochs([groups] * config.epochs, config.token_budget, seed)
+    train(model, plan, loss_of, config, model.config.pad_token_id, watch)
     model.eval()
-
-
-def dpo_plan(groups: Sequence[Group], config: DPOConfig, seed: int) -> list[list[Group]]:
-    """The groups of every optimiser step of all epochs."""
-    return [
-        batch
-        for epoch in range(config.epochs)
-        for batch in plan_batches(groups, config.token_budget, seed, epoch)
-    ]
 
 
 def answer_log_probs(model: Any, batch: PackedBatch, answers: int) -> torch.Tensor:

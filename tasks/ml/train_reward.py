@@ -6,7 +6,7 @@ import torch
 
 from configs.schema import RewardConfig
 from configs.section import Precision
-from tasks.ml.batching import Group, PackedBatch, pack, plan_batches
+from tasks.ml.batching import Group, PackedBatch, pack, plan_batches, plan_epochs
 from tasks.ml.models import ScoredModel, freeze_bottom
 from tasks.ml.precision import arithmetic
 from tasks.ml.preferences import Preferences
@@ -35,11 +35,7 @@ def train_reward(
         watch: Who follows.
     """
     freeze_bottom(model.language_model, config.frozen_layers)
-    plan = [
-        batch
-        for epoch in range(config.epochs)
-        for batch in plan_batches(groups, config.token_budget, seed, epoch)
-    ]
+    plan = plan_epochs([groups] * config.epochs, config.token_budget, seed)
 
     def loss_of(batch: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
         scores = score_branches(model, batch, answers)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.ml.batching import Branch, Group, pack
+from tasks.ml.batching import Branch, Group, pack, plan_epochs
 from tasks.ml.teacher_signal import Scores, TeacherSignal, score_batch
-from tasks.ml.train_distill import distill_loss, distill_plan, mean_nll, train_distill
+from tasks.ml.train_distill import distill_loss, mean_nll, train_distill
 from tasks.ml.trainer import Watch
 
 GROUPS = [Group((5, 6), (Branch((7,), (8, 9), 0), Branch((10,), (12,), 1)))]
@@ -123,7 +123,7 @@ def test_training_ends_when_the_held_out_nll_stops_falling(make_llama, config) -
 def test_the_plan_shuffles_every_epoch_anew(config) -> None:
     groups = [Group((1,), (Branch((2,), (3,), number),)) for number in range(12)]
     settings = config.distill.model_copy(update={"token_budget": 12})
-    plan = distill_plan([groups, groups], settings, 5)
+    plan = plan_epochs([groups, groups], settings.token_budget, 5)
     order = [group.branches[0].index for batch in plan for group in batch]
     assert sorted(order[:12]) == sorted(order[12:]) == list(range(12))
     assert order[:12] != order[12:]

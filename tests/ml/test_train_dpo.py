@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from tasks.ml.batching import Branch, Group, pack
+from tasks.ml.batching import Branch, Group, pack, plan_epochs
 from tasks.ml.preferences import Preferences, with_pairs
 from tasks.ml.reward_loss import bradley_terry
-from tasks.ml.train_dpo import all_log_probs, answer_log_probs, dpo_plan, reward_figures, train_dpo
+from tasks.ml.train_dpo import all_log_probs, answer_log_probs, reward_figures, train_dpo
 from tasks.ml.trainer import Watch
 
 GOOD, BAD = 30, 31
@@ -100,7 +100,7 @@ def test_a_planted_preference_is_learnt(make_llama, settings) -> None:
     reference = all_log_probs(model, groups(), ANSWERS, settings)
     watch = Watch(log=lambda metrics, step: points.append(metrics))
     train_dpo(model, reference, groups(), good_wins(), longer, 0, watch)
-    assert len(points) == len(dpo_plan(groups(), longer, 0))
+    assert len(points) == len(plan_epochs([groups()] * longer.epochs, longer.token_budget, 0))
     assert points[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)  # nothing has moved yet
     assert points[0]["margin"] == pytest.approx(0, abs=1e-5)
     assert points[-1]["loss"] < 0.5 * points[0]["loss"]
