@@ -36,7 +36,6 @@ def parse(description: str | None) -> argparse.Namespace:
 def teacher_and_work(options: argparse.Namespace) -> tuple[Any, Any, Questions, Questions]:
     """The teacher in fp32, its tokeniser, what is learnt and what is held out."""
     model, tokenizer = load_teacher(TEACHER, "main", FOLDER.parent / "teacher")
-    model.requires_grad_(False)
     work = questions(tokenizer, options.form, options.steps, "train")
     return model, tokenizer, work, questions(tokenizer, options.form, HELD_OUT_STEPS, "test")
 

@@ -46,16 +46,23 @@ from tasks.stage import execute
 ARMS: dict[str, tuple[str, ...]] = {
     "random": ("student.kind=random",),
     "even": ("student.layer_choice=even",),
-    "similarity": ("student.layer_choice=similarity",),
-    "influence": (),
-    "influence, gold alone": ("distill.kd_weight=0",),
+    "influence": ("student.layer_choice=influence",),
+    "similarity": (),
+    "similarity, gold alone": ("distill.kd_weight=0",),
+    "12 whole layers": (
+        "student.layers=12",
+        "student.layer_choice=influence",
+        "student.kv_heads=null",
+        "student.ffn_channels=null",
+    ),
 }
 # better arm, arm that it is held against
 COMPARISONS = (
-    ("influence", "random"),
-    ("influence", "even"),
-    ("influence", "similarity"),
-    ("influence", "influence, gold alone"),
+    ("similarity", "random"),
+    ("similarity", "even"),
+    ("similarity", "influence"),
+    ("similarity", "similarity, gold alone"),
+    ("similarity", "12 whole layers"),
 )
 
 

@@ -15,6 +15,7 @@ from configs.yaml_text import read_yaml, write_yaml
 _FOLDER = Path(__file__).parent
 _BASE = _FOLDER / "base.yaml"
 LADDER_PROFILE = _FOLDER / "ladder.yaml"
+NIGHT_PROFILE = _FOLDER / "nightly.yaml"
 
 
 def load_run_config(profile: Path | None, overrides: Sequence[str]) -> RunConfig:
@@ -30,8 +31,13 @@ def load_run_config(profile: Path | None, overrides: Sequence[str]) -> RunConfig
     return read_layers(RunConfig, [_BASE, profile or _FOLDER / "nutrition.yaml"], overrides)
 
 
-def load_platform(name: str) -> PlatformConfig:
-    """Load where to run: `configs/platform/<name>.yaml`.
+def load_platform(name: str, wishes: Path | None = None, overrides: Sequence[str] = ()) -> PlatformConfig:
+    """Load where to run: `configs/platform/<name>.yaml`, what a home wishes, what the command line changes.
+
+    Args:
+        name: Of the platform.
+        wishes: A YAML file that states only its differences; it need not be there.
+        overrides: Texts of the form `section.key=value`, the value in YAML; later ones win.
 
     Raises:
         ConfigError: There is no such platform, or its file does not fit the schema.
@@ -41,7 +47,10 @@ def load_platform(name: str) -> PlatformConfig:
     if name not in names:
         remedy = did_you_mean(nearest(name, names), "Choose one of them.")
         raise ConfigError(Problem("platform", f"`{name}`", f"one of {', '.join(names)}", remedy))
-    return read_layers(PlatformConfig, [folder / f"{name}.yaml"])
+    files = [folder / f"{name}.yaml"]
+    if wishes is not None and wishes.exists():
+        files.append(wishes)
+    return read_layers(PlatformConfig, files, overrides)
 
 
 def describe_run_keys() -> list[KeyDescription]:

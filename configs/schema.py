@@ -9,12 +9,22 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from configs.schema_ai_feedback import AIFeedbackConfig
 from configs.schema_distill import DistillConfig
 from configs.schema_dpo import DPOConfig
+from configs.schema_drift import DriftConfig
 from configs.schema_label import LabelConfig, ScoreConfig
+from configs.schema_nightly import CollectConfig, NightlyConfig
 from configs.schema_ppo import PPOConfig
+from configs.schema_promotion import PromotionConfig
+from configs.schema_reward import RewardConfig
+from configs.schema_schedule import ScheduleConfig
 from configs.schema_student import StudentConfig
-from configs.section import Count, LearningRate, Precision, Section, Share
+from configs.section import Count, Precision, Section, Share
+
+# What `feedback.events` says for the feedback store, wherever that is, and for the teacher's judgements.
+FEEDBACK_STORE = "store"
+FEEDBACK_AI = "ai"
 
 
 class SheetCounts(Section):
@@ -94,7 +104,8 @@ class FeedbackConfig(Section):
     """Where preferences come from."""
 
     events: str | None = Field(
-        description="JSONL file of people's feedback events; null: simulated annotators"
+        description="store: the feedback store; ai: the teacher judges by principles; or a JSONL file of "
+        "events; null: simulated annotators"
     )
     prompts: Count = Field(description="training questions put to annotators")
     samples: int = Field(ge=2, le=9, description="answers shown for each question")
@@ -111,22 +122,7 @@ class FeedbackConfig(Section):
     )
     fail_below: float = Field(ge=0, description="perceived utility below which an answer gets an F")
     precision: Precision = Field(description="arithmetic of the student while it answers")
-
-
-class RewardConfig(Section):
-    """How the reward model learns from rankings."""
-
-    epochs: Count = Field(description="passes over the rankings")
-    learning_rate: LearningRate = Field(description="peak of AdamW's rate")
-    warmup_steps: Count = Field(description="optimiser steps of linear warm-up")
-    weight_decay: float = Field(ge=0, le=1, description="of AdamW, on matrices only")
-    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
-    row_tokens: Count = Field(description="longest packed row, tokens")
-    frozen_layers: int = Field(ge=0, description="bottom layers that are not trained")
-    holdout_share: Share = Field(description="share of the questions kept for measuring accuracy")
-    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
-    precision: Precision = Field(description="arithmetic of the matrix products")
-    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
+    ai: AIFeedbackConfig
 
 
 class EvaluateConfig(Section):
@@ -159,10 +155,18 @@ class RunConfig(Section):
     score: ScoreConfig
     distill: DistillConfig
     feedback: FeedbackConfig
+    collect: CollectConfig
+    align: Literal["ppo", "dpo"] = Field(
+        description="how the student is aligned: ppo: with a reward model, as section ppo says; "
+        "dpo: with the judgements themselves, as section dpo says"
+    )
     reward: RewardConfig
     dpo: DPOConfig
     ppo: PPOConfig
     evaluate: EvaluateConfig
+    nightly: NightlyConfig
+    promotion: PromotionConfig
+    drift: DriftConfig
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "RunConfig":
@@ -201,3 +205,6 @@ class PlatformConfig(Section):
     name: str = Field(min_length=1)
     services: bool = Field(description="use the Prefect, MLflow and S3 servers that `retort up` started")
     experiment: str = Field(min_length=1, description="MLflow experiment of the runs")
+    schedule: ScheduleConfig | None = Field(
+        description="when nights start by themselves; null: never, for want of a server that would"
+    )

@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from configs.schema_learning import LearningConfig
 from configs.schema_mixture import MixtureConfig
 from configs.schema_tuning import TuningConfig
-from configs.section import Count, Divergence, LearningRate, Precision, Schedule, Section, Share
+from configs.section import Count, Divergence, Schedule, Section, Share
 
 Targets = Literal["all", "gold", "teacher"]
 
@@ -19,13 +20,9 @@ class OnPolicyConfig(Section):
     max_new_tokens: Count = Field(description="longest answer, tokens")
 
 
-class DistillConfig(Section):
+class DistillConfig(LearningConfig):
     """How the student learns from labels."""
 
-    epochs: Count = Field(description="passes over the training rows")
-    learning_rate: LearningRate = Field(description="peak of AdamW's rate")
-    warmup_steps: Count = Field(description="optimiser steps of linear warm-up")
-    weight_decay: float = Field(ge=0, le=1, description="of AdamW, on matrices only")
     kd_weight: Share = Field(
         description="weight of the divergence from the teacher; the rest is cross-entropy on gold"
     )
@@ -37,12 +34,7 @@ class DistillConfig(Section):
     targets: Targets = Field(
         description="whose answers are learnt: gold, the teacher's (sequence-level distillation), or all"
     )
-    token_budget: Count = Field(description="tokens of an optimiser step, padding included")
-    row_tokens: Count = Field(description="longest packed row, tokens")
-    max_grad_norm: float = Field(gt=0, description="gradients are scaled down to this norm")
     validate_every: Count = Field(description="optimiser steps between validations")
-    precision: Precision = Field(description="arithmetic of the forward and backward pass; weights stay fp32")
-    checkpoint_seconds: float = Field(ge=0, description="seconds between checkpoints; 0: after every step")
     mixture: MixtureConfig
     schedule: Schedule = Field(
         description="of the rate after warm-up: half a cosine or a line down to a tenth, constant, or wsd: "

@@ -1,18 +1,20 @@
 """What the teacher writes and thinks: the sections `label` and `score`."""
 
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from configs.schema_endpoint import EndpointSection
 from configs.section import Count, Precision, Section, Share
 
 Decoding = Literal["greedy", "sampled", "beam"]
 FilterName = Literal["length", "repetition", "stopped", "refusal", "facts"]
 
 
-class LabelConfig(Section):
+class LabelConfig(EndpointSection):
     """What the teacher writes, and which of it is fit to learn from."""
+
+    section_name: ClassVar[str] = "label"
 
     open_questions: int = Field(ge=0, description="open questions that the teacher answers")
     answered_share: Share = Field(
@@ -35,13 +37,6 @@ class LabelConfig(Section):
         description="repetition: answers are dropped if more of their 3-grams were said before; also if four "
         "words in a row come three times"
     )
-    endpoint: str | None = Field(
-        description="address of an OpenAI-compatible server that answers; null: the local teacher"
-    )
-    endpoint_model: str | None = Field(description="endpoint: name of the model there")
-    concurrency: Count = Field(description="endpoint: requests at a time")
-    retries: int = Field(ge=0, description="endpoint: further tries of a request that fails for a while")
-    timeout: float = Field(gt=0, description="endpoint: seconds to wait for one answer")
     precision: Precision = Field(description="arithmetic of the local teacher")
 
     @model_validator(mode="after")
@@ -60,23 +55,8 @@ class LabelConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _endpoint_is_whole(self) -> "LabelConfig":
-        if self.endpoint is None:
-            return self
-        # The address itself is not repeated: it may hold a secret.
-        try:
-            parts = urlsplit(self.endpoint)
-            is_plain = parts.scheme in ("http", "https") and bool(parts.hostname)
-        except ValueError:
-            is_plain = False
-        if not is_plain or "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError(
-                "`label.endpoint` must be an address such as http://127.0.0.1:8000/v1, without a name, a "
-                "password or a query: the key belongs into the variable RETORT_ENDPOINT_KEY"
-            )
-        if not self.endpoint_model:
-            raise ValueError("`label.endpoint` needs `label.endpoint_model`, the name of the model there")
-        if self.decoding == "beam":
+    def _endpoint_does_not_search(self) -> "LabelConfig":
+        if self.endpoint is not None and self.decoding == "beam":
             raise ValueError("`label.endpoint` cannot search: `label.decoding` must be greedy or sampled")
         return self
 

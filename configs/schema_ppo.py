@@ -33,6 +33,10 @@ class PPOConfig(Section):
     algorithm: Literal["ppo", "rloo", "grpo"] = Field(
         description="ppo: this project's engine; rloo, grpo: TRL's trainers with the same reward model"
     )
+    reward_gate: Literal["stop", "warn"] = Field(
+        description="stop: refuse to start from a reward model whose card does not say go; warn: say so and "
+        "go on"
+    )
     updates: Count = Field(description="rounds of rollout and optimisation")
     questions_per_update: Count = Field(description="questions answered in a rollout")
     samples_per_question: Count = Field(description="answers sampled for each question")

@@ -51,7 +51,4 @@ class StudentConfig(Section):
             raise ValueError("`student.kind` pretrained needs a model in `student.source`, which is null")
         if self.kind != "pretrained" and self.source is not None:
             raise ValueError(f"`student.source` {self.source} is not read by `student.kind` {self.kind}")
-        stated = [name for name in WIDTHS if getattr(self, name) is not None]
-        if self.kind == "pretrained" and stated:
-            raise ValueError(f"`student.{stated[0]}` cuts the teacher, but `student.kind` is pretrained")
         return self

@@ -11,6 +11,10 @@ from rich.table import Table
 from configs.errors import RetortError
 from configs.load import LADDER_PROFILE, describe_run_keys, load_platform, load_run_config, resolved_yaml
 from configs.space import DEFAULT_SPACE, read_space
+from flows import feedback_cli, models_cli, night_cli, schedule_cli
+from flows.arguments import Overrides, PlatformName, Profile, choose_platform, split_arguments
+from flows.doctor_cli import doctor
+from flows.gc_cli import gc
 from tasks.shared.env import read_env
 
 INTERRUPTED = 130
@@ -23,18 +27,12 @@ app = typer.Typer(
     epilog="State is kept in RETORT_HOME (default: .retort). A stopped run goes on when started again.",
 )
 
-Profile = Annotated[
-    Path | None,
-    typer.Argument(
-        help="YAML file with what differs from configs/base.yaml; default: configs/nutrition.yaml."
-    ),
-]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Changes such as ppo.updates=4 or data.source=my.jsonl.")
-]
-PlatformName = Annotated[
-    str, typer.Option("--platform", help="auto: the servers of `retort up` if they run, else embedded.")
-]
+app.add_typer(feedback_cli.app)
+app.add_typer(models_cli.app)
+app.add_typer(schedule_cli.app)
+app.command()(night_cli.nightly)
+app.command()(gc)
+app.command()(doctor)
 
 
 @app.command()
@@ -144,17 +142,20 @@ def ladder(
 
 @app.command()
 def up() -> None:
-    """Start Prefect, MLflow and the S3 store on this machine; `retort run` then uses them."""
-    from tasks.shared.services import start_services
+    """Start Prefect, MLflow, the S3 store and a worker on this machine; `retort run` then uses them.
+
+    The worker starts nights, as `retort schedule show` says.
+    """
+    from flows.up import start_all
 
     console = Console(stderr=True)
-    start_services(read_env().home, lambda name, what: console.print(f"{name}: {what}", highlight=False))
+    start_all(read_env(), lambda name, what: console.print(f"{name}: {what}", highlight=False))
     status()
 
 
 @app.command()
 def down() -> None:
-    """Stop the servers that `retort up` started, and nothing else."""
+    """Stop the servers and the worker that `retort up` started, and nothing else."""
     from tasks.shared.services import stop_services
 
     stopped = stop_services(read_env().home)
@@ -167,29 +168,16 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show the servers: where they are, and whether they answer."""
+    from tasks.shared.service_files import LOGIN_FILE
     from tasks.shared.services import services_status
 
+    home = read_env().home
     table = Table("server", "address", "state", "process", "log")
-    for row in services_status(read_env().home):
+    for row in services_status(home):
         table.add_row(row.name, row.url or "", row.state, str(row.pid or ""), str(row.log or ""))
     Console().print(table, markup=False)
-
-
-def split_arguments(profile: Path | None, overrides: list[str] | None) -> tuple[Path | None, list[str]]:
-    """A first argument with `=` is an override: `retort run ppo.updates=4` runs the default case."""
-    rest = list(overrides or [])
-    if profile is not None and "=" in str(profile):
-        return None, [str(profile), *rest]
-    return profile, rest
-
-
-def choose_platform(name: str) -> str:
-    """What `auto` means now."""
-    if name != "auto":
-        return name
-    from tasks.shared.services import find_services
-
-    return "local" if find_services(read_env().home) else "embedded"
+    if (home / LOGIN_FILE).exists():
+        typer.echo(f"Prefect's page asks for what is in {home / LOGIN_FILE}.")
 
 
 def main() -> None:

@@ -1,10 +1,14 @@
-"""The pipeline: which stage reads what. The one place where the order of things is written down."""
+"""The pipeline: which stage reads what. The one place where the order of things is written down.
+
+Which stages a run walks depends on `align`: see `route`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from configs.schema import RunConfig
+from flows.mending import mend
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.caching import source_state, stage_key
 from tasks.shared.errors import Problem, StageError
@@ -20,9 +24,9 @@ class Stage:
     Attributes:
         module: Module of its `run`.
         reads: Parts of the configuration in its key.
-        external: Inputs from outside the store in its key: `dataset`, `general`, `teacher`, `student`,
-            `people`.
-        needs: Stages whose artifacts it reads.
+        external: Inputs from outside the run in its key: `dataset`, `general`, `teacher`, `student`,
+            `people`, `warm_start`, `window`.
+        needs: Stages whose artifacts it reads; `aligned` is the one that aligns the student in this run.
         files: Files of ours, other than modules, in its key.
     """
 
@@ -32,6 +36,9 @@ class Stage:
     external: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
+
+# In the place of the stage named in `align`, whichever that is; who reads its model need not know.
+ALIGNED = "aligned"
 
 PIPELINE: Mapping[str, Stage] = {
     "clean": Stage("tasks.clean", ("data",), external=("dataset", "general")),
@@ -43,23 +50,41 @@ PIPELINE: Mapping[str, Stage] = {
         ("clean", "label", "score"),
         ("teacher", "student"),
     ),
-    "feedback": Stage("tasks.collect_feedback", ("feedback",), ("clean", "distill"), ("people",)),
-    "reward": Stage("tasks.train_reward", ("reward",), ("clean", "distill", "feedback")),
+    "feedback": Stage(
+        "tasks.collect_feedback",
+        ("feedback", "teacher"),
+        ("clean", "distill"),
+        ("people", "teacher"),
+        files=("tasks/ai_endpoint.py",),
+    ),
+    "reward": Stage("tasks.train_reward", ("reward",), ("clean", "distill", "feedback"), ("warm_start",)),
     "ppo": Stage("tasks.align_ppo", ("ppo", "name"), ("clean", "distill", "reward")),
-    "evaluate": Stage("tasks.evaluate", ("evaluate", "teacher"), ("clean", "distill", "ppo"), ("teacher",)),
+    "dpo": Stage("tasks.align_dpo", ("dpo", "name"), ("clean", "distill", "feedback")),
+    "evaluate": Stage("tasks.evaluate", ("evaluate", "teacher"), ("clean", "distill", ALIGNED), ("teacher",)),
     "report": Stage(
         "tasks.report",
         ("name",),
-        ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate"),
+        ("clean", "label", "score", "distill", "feedback", "reward", ALIGNED, "evaluate"),
         files=("tasks/templates/report.html",),
     ),
 }
 
-# What `flows.ladder` adds: other ways up, and an examination of any model. A run does not walk them.
+# Stages of the pipeline that belong to one value of `align` alone.
+ALIGNMENTS: Mapping[str, tuple[str, ...]] = {"ppo": ("reward", "ppo"), "dpo": ("dpo",)}
+
+# What `flows.ladder` adds: an examination of any model. A run does not walk it.
 LADDER: Mapping[str, Stage] = {
-    "dpo": Stage("tasks.align_dpo", ("dpo",), ("clean", "distill", "feedback")),
     "examine": Stage("tasks.examine", ("evaluate", "teacher"), ("clean", "model"), ("teacher",)),
     "examine_teacher": Stage("tasks.examine", ("evaluate", "teacher"), ("clean",), ("teacher",)),
+}
+
+# What `flows.night_graph` adds: a night begins with new feedback and ends with a decision. What `decide`
+# reads are artifacts of `examine`, by what each model is to the night. A run does not walk it.
+NIGHT: Mapping[str, Stage] = {
+    "collect": Stage("tasks.collect_new_feedback", ("collect",), ("clean",), ("window",)),
+    "drift": Stage("tasks.measure_drift", ("drift",), ("clean", "distill", "collect")),
+    "examine_unrefined": Stage("tasks.examine", ("evaluate", "teacher"), ("clean", "distill"), ("teacher",)),
+    "decide": Stage("tasks.decide", ("promotion",), ("challenger", "champion", "unrefined")),
 }
 
 
@@ -70,29 +95,40 @@ class RunStage(Protocol):
         """Give the artifact of what the spec asks for."""
 
 
+def route(align: str) -> list[str]:
+    """Names of the stages that a run with this way to align the student walks, in order."""
+    others = {name for way, own in ALIGNMENTS.items() if way != align for name in own}
+    return [name for name in PIPELINE if name not in others]
+
+
 def walk(
     config: RunConfig, external: Mapping[str, str], run_stage: RunStage, until: str | None = None
 ) -> Refs:
-    """Go through the stages in order, each with the artifacts that it needs.
+    """Go through the stages in order, each with the artifacts that it needs; a damaged one is made anew.
 
     Args:
         config: The resolved configuration.
         external: Digest of each external input, by name.
-        run_stage: Called once a stage; what it returns is what later stages read.
+        run_stage: Called once a stage, and again for all when one was damaged; what it returns is what later
+            stages read.
         until: The last stage to go to; None for all.
 
     Raises:
         StageError: The source was edited meanwhile.
     """
-    refs: Refs = {}
     loaded = source_state()
-    for name in PIPELINE:
-        spec = make_spec(name, config, external, refs)
-        check_source(loaded)
-        refs[name] = run_stage(spec)
-        if name == until:
-            break
-    return refs
+
+    def once() -> Refs:
+        refs: Refs = {}
+        for name in route(config.align):
+            spec = make_spec(name, config, external, refs)
+            check_source(loaded)
+            refs[name] = run_stage(spec)
+            if name == until:
+                break
+        return refs
+
+    return mend(once)
 
 
 def check_source(loaded: str) -> None:
@@ -108,11 +144,13 @@ def check_source(loaded: str) -> None:
 
 
 def make_spec(name: str, config: RunConfig, external: Mapping[str, str], refs: Refs) -> StageSpec:
-    """What a stage is to compute, with its key."""
-    stage = {**PIPELINE, **LADDER}[name]
+    """What a stage is to compute, with its key; it reads nothing of stages that the run does not walk."""
+    stage = {**PIPELINE, **LADDER, **NIGHT}[name]
     tree = config.model_dump(mode="json")
     sections = {part: tree[part] for part in (*stage.reads, "seed")}
-    inputs = {need: refs[need] for need in stage.needs}
+    elsewhere = PIPELINE.keys() - set(route(config.align))
+    needed = [need for need in stage.needs if need not in elsewhere]
+    inputs = {need: refs[config.align if need == ALIGNED else need] for need in needed}
     outside = {part: external[part] for part in stage.external}
     digests = {need: ref.sha256 for need, ref in inputs.items()}
     key = stage_key(name, stage.module, sections, digests, outside, stage.files)

@@ -18,8 +18,9 @@ from configs.errors import ConfigError, Problem
 from configs.hints import did_you_mean, nearest
 from configs.load import load_run_config
 from configs.schema import PlatformConfig, RunConfig
-from flows.graph import PIPELINE, Refs, check_source, make_spec
+from flows.graph import ALIGNMENTS, Refs, check_source, make_spec, route
 from flows.ladder_results import ladder_chart, write_ladder
+from flows.mending import mend
 from flows.run import external_digests, prepare, resolve, run_tags
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef
@@ -47,6 +48,11 @@ class Rung:
     overrides: tuple[str, ...]
     made_by: str | None = None
     paid: tuple[str, ...] = ()
+
+    @property
+    def align(self) -> str:
+        """The way to align the student that its model comes by; below that, it does not matter."""
+        return self.made_by if self.made_by and self.made_by in ALIGNMENTS else "ppo"
 
 
 # The teacher itself as the student: where it comes from is filled in.
@@ -121,6 +127,9 @@ class Climber:
 
     def climb(self, rung: Rung) -> dict[str, Any]:
         """Compute what is missing for a rung, and give its line of the table."""
+        return mend(lambda: self._climb(rung))
+
+    def _climb(self, rung: Rung) -> dict[str, Any]:
         config = self._config(rung)
         external = external_digests(config, self._place)
         refs: Refs = {}
@@ -144,16 +153,13 @@ class Climber:
         profile, overrides = self._base
         teacher = load_run_config(profile, overrides).teacher
         own = [text.format(source=teacher.source, revision=teacher.revision) for text in rung.overrides]
-        return resolve(load_run_config(profile, [*overrides, *own]), self._precision)
+        way = f"align={rung.align}"
+        return resolve(load_run_config(profile, [*overrides, *own, way]), self._precision)
 
     def _stages(self, rung: Rung) -> list[str]:
         """Stages that a rung needs, in order; the pipeline up to its model."""
-        if rung.made_by is None:
-            return ["clean"]
-        names = list(PIPELINE)
-        if rung.made_by in names:
-            return names[: names.index(rung.made_by) + 1]
-        return [*names[: names.index("feedback") + 1], rung.made_by]
+        names = route(rung.align)
+        return names[: names.index(rung.made_by or "clean") + 1]
 
     def _execute(self, spec: StageSpec) -> ArtifactRef:
         check_source(self._source)
@@ -221,7 +227,7 @@ def ladder(
     chosen = [rung for rung in RUNGS if not names or rung.name in names]
     with place.tracker() as tracker:
         parent = tracker.open("ladder", run_tags(config), flatten(config.model_dump(mode="json")))
-        climber = Climber(base, place.model_copy(update={"parent_run": parent}), precision)
+        climber = Climber(base, place.patient().model_copy(update={"parent_run": parent}), precision)
         lines = []
         for number, rung in enumerate(chosen, 1):
             console.print(f"[bold]rung {number} of {len(chosen)}:[/] {rung.name}", highlight=False)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from tasks.ml.closing import MODELS, closing_rows
+from tasks.ml.closing import MODELS, closing_rows, not_people
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.disk import write_file
@@ -39,11 +39,11 @@ class StageOutcome(BaseModel):
     run_id: str | None
 
     @classmethod
-    def of(cls, name: str, result: StageResult, cached: bool) -> "StageOutcome":
-        """The outcome of a stage; Prefect's `Cached` returns what an earlier run wrote."""
+    def of(cls, name: str, ref: ArtifactRef, result: StageResult, cached: bool) -> "StageOutcome":
+        """The outcome of a stage with its artifact; Prefect's `Cached` returns what an earlier run wrote."""
         state: State = "cached" if cached else result.state
         seconds = 0.0 if cached else result.seconds
-        return cls(name=name, state=state, seconds=seconds, ref=result.ref, run_id=result.run_id)
+        return cls(name=name, state=state, seconds=seconds, ref=ref, run_id=result.run_id)
 
 
 def load_figures(place: Place, report: ArtifactRef) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def save_latest(
     folder = place.fetch(place.store(), report)
     summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     summary["stages"] = [
-        outcome.model_dump(mode="json", include={"name", "state", "seconds"}) for outcome in outcomes
+        outcome.model_dump(mode="json", include={"name", "state", "seconds", "ref"}) for outcome in outcomes
     ]
     summary["seconds"] = round(seconds, 1)
     latest = place.home / "latest"
@@ -86,7 +86,7 @@ def load_latest(home: Path) -> dict[str, Any]:
 
 
 def print_summary(summary: dict[str, Any], console: Console) -> None:
-    """The closing table, the stages, and a word about simulated feedback."""
+    """The closing table, the stages, how the student was aligned, and a word about simulated feedback."""
     table = Table(title="Held-out questions, 95 % intervals", title_justify="left")
     table.add_column("")
     for model in MODELS:
@@ -96,11 +96,16 @@ def print_summary(summary: dict[str, Any], console: Console) -> None:
     console.print(table, markup=False)
     stages = "  ".join(f"{s['name']} {s['state']} {s['seconds']:.0f} s" for s in summary["stages"])
     console.print(f"Stages: {stages}", highlight=False)
+    console.print(f"Aligned by {summary['aligned_by']}.", highlight=False)
     if summary["ppo_alarm"]:
         words = f"PPO was stopped: {summary['ppo_alarm']}. The best weights from before were kept."
         console.print(words, highlight=False, markup=False)
+    if summary.get("reward_card") not in (None, "go"):
+        words = "Reward model: no better than a rule, or too few preferences to tell; the report says why."
+        console.print(words, highlight=False)
     if summary["simulated_feedback"]:
-        console.print("Feedback: simulated annotators, not people.", highlight=False)
+        by = summary.get("feedback_by", "simulated annotators")
+        console.print(f"Feedback: {by}, not people.", highlight=False)
 
 
 def closing_markdown(figures: list[dict[str, Any]], feedback: dict[str, Any]) -> str:
@@ -109,5 +114,6 @@ def closing_markdown(figures: list[dict[str, Any]], feedback: dict[str, Any]) ->
     lines = [head, "|---" * (len(MODELS) + 1) + "|"]
     lines += [f"| {row['label']} | " + " | ".join(row["cells"]) + " |" for row in closing_rows(figures)]
     if feedback["simulated"]:
-        lines += ["", f"Feedback: {feedback['simulated']} rankings by simulated annotators, not by people."]
+        makers = not_people(feedback)
+        lines += ["", f"Feedback: {feedback['simulated']} judgements by {makers}, not by people."]
     return "\n".join(lines)

@@ -3,30 +3,31 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from configs.schema import PlatformConfig, RunConfig
+from configs.load import load_platform
+from configs.principles import read_principles
+from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, FeedbackConfig, PlatformConfig, RunConfig
 from configs.section import Precision
+from flows.enter_model import enter_model
+from flows.found_stages import FoundStages, NotCached
 from flows.graph import walk
 from flows.results import StageOutcome, save_latest
-from tasks.place import Place
+from tasks.place import Place, SetAsideError
 from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes
-from tasks.shared.env import Env, export, laptop_settings, server_environment
+from tasks.shared.env import Env, export, feedback_url, laptop_settings, server_environment
 from tasks.shared.errors import DataError, Problem, RetortError, ServiceError
 from tasks.shared.hardware import faster_precision
 from tasks.shared.run_prefect import start_prefect
 from tasks.shared.services import Services, client_settings, find_services
 from tasks.shared.source_digest import source_digest
-from tasks.shared.tracking import FLOW_KEY, Tracker
-from tasks.stage_spec import StageSpec, flatten
-
-
-class NotCached(Exception):
-    """Raised by the lookup when a stage has no artifact yet."""
+from tasks.shared.tracking import FLOW_KEY, Scalar, Tracker
+from tasks.stage_spec import flatten
 
 
 def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console: Console) -> dict[str, Any]:
@@ -47,7 +48,9 @@ def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console:
         refs, outcomes = look_up(config, place, external)
     except NotCached:
         refs, outcomes = compute(config, place, external, env, services)
-    return save_latest(place, refs["report"], outcomes, time.monotonic() - started)
+    summary = save_latest(place.patient(), refs["report"], outcomes, time.monotonic() - started)
+    enter_model(config, place, refs, external["people"])
+    return summary
 
 
 def prepare(
@@ -69,10 +72,21 @@ def prepare(
                 "Start them: `retort up`.",
             )
         )
+    return config, enter(platform, env, services, quiet), services
+
+
+def present_place(env: Env) -> tuple[Place, Services | None]:
+    """Where the results of this home are: with the servers of `retort up` if they run, else in its folder."""
+    services = find_services(env.home)
+    return enter(load_platform("local" if services else "embedded"), env, services, quiet=True), services
+
+
+def enter(platform: PlatformConfig, env: Env, services: Services | None, quiet: bool) -> Place:
+    """Set what the libraries read from the environment, and give the place."""
     export(laptop_settings(env.home))
     if services:
         export(client_settings(env.home, services))
-    return config, make_place(platform, env, services, quiet), services
+    return make_place(platform, env, services, quiet)
 
 
 def resolve(config: RunConfig, precision: Precision) -> RunConfig:
@@ -109,21 +123,23 @@ def make_place(platform: PlatformConfig, env: Env, services: Services | None, qu
 
 
 def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
-    """Digests of what comes from outside the store: data, general instructions, teacher, student, feedback.
+    """Digests of what comes from outside: data, general instructions, teacher, student, feedback, warm start.
 
     Raises:
         DataError: Naming all that are missing.
     """
     from tasks.teacher_digest import student_digest, teacher_digest
+    from tasks.warm_start import warm_start_digest
 
     memo = place.home / "cache" / "digests.json"
-    general, people = config.data.general, config.feedback.events
+    general = config.data.general
     digesting: dict[str, Callable[[], str]] = {
         "dataset": lambda: source_digest(config.data.source, memo, place.data_endpoint),
         "general": lambda: source_digest(general, memo, place.data_endpoint) if general else "none",
         "teacher": lambda: teacher_digest(config.teacher.source, config.teacher.revision, memo),
         "student": lambda: student_digest(config.student.source, config.student.revision, memo),
-        "people": lambda: source_digest(people, memo) if people else "simulated",
+        "people": lambda: people_digest(config.feedback, memo, place.home),
+        "warm_start": lambda: warm_start_digest(config.reward.warm_start, place, memo),
     }
     digests: dict[str, str] = {}
     problems: list[Problem] = []
@@ -137,27 +153,36 @@ def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
     return digests
 
 
+def people_digest(config: FeedbackConfig, memo: Path, home: Path) -> str:
+    """What names the feedback of a run: people's in the store or a file, principles, or simulated."""
+    people = config.events
+    if people is None:
+        return "simulated"
+    if people == FEEDBACK_AI:
+        principles = [principle.model_dump() for principle in read_principles(Path(config.ai.principles))]
+        return f"ai:{sha256_bytes(canonical_json(principles))}"
+    if people == FEEDBACK_STORE:
+        from tasks.feedback.store.snapshot import name_snapshot
+
+        return name_snapshot(feedback_url(home))
+    return source_digest(people, memo)
+
+
 def look_up(
     config: RunConfig, place: Place, external: Mapping[str, str]
 ) -> tuple[dict[str, ArtifactRef], list[StageOutcome]]:
-    """All artifacts of a run that was made before.
+    """All artifacts of a run that was made before, the report verified, as it is read at once.
 
     Raises:
         NotCached: At least one stage must run.
     """
-    store = place.store()
-    outcomes: list[StageOutcome] = []
-
-    def find(spec: StageSpec) -> ArtifactRef:
-        started = time.monotonic()
-        ref = place.find(store, spec.key)
-        if ref is None:
-            raise NotCached(spec.stage)
-        seconds = round(time.monotonic() - started, 3)
-        outcomes.append(StageOutcome(name=spec.stage, state="cached", seconds=seconds, ref=ref, run_id=None))
-        return ref
-
-    return walk(config, external, find), outcomes
+    stages = FoundStages(place)
+    refs = walk(config, external, stages)
+    try:
+        place.fetch(place.store(), refs["report"])
+    except SetAsideError as error:
+        raise NotCached("report") from error
+    return refs, stages.outcomes
 
 
 def compute(
@@ -166,7 +191,7 @@ def compute(
     """Run the flow through Prefect, recorded in MLflow."""
     with prefect_server(env, services), place.tracker() as tracker:
         parent = tracker.open(run_name(config), run_tags(config), flatten(config.model_dump(mode="json")))
-        recorded = place.model_copy(update={"parent_run": parent})
+        recorded = place.patient().model_copy(update={"parent_run": parent})
         from flows.distill_align import distill_align
 
         outcomes = [
@@ -186,7 +211,7 @@ def prefect_server(env: Env, services: Services | None) -> Iterator[None]:
         return
     server = start_prefect(env.home, server_environment(env.home))
     try:
-        export({"PREFECT_API_URL": server.api_url, "PREFECT_LOGGING_LEVEL": "CRITICAL"})
+        export({**server.client_settings, "PREFECT_LOGGING_LEVEL": "CRITICAL"})
         preload()
         server.wait_ready()
         yield
@@ -221,12 +246,15 @@ def record_headline(
 
     figures = load_figures(place, refs["report"])
     tracker.headline({f"{f['metric']}/{f['model']}": f["value"] for f in figures})
-    tracker.stages_table(
-        [
-            {"stage": o.name, "status": o.state, "seconds": o.seconds, "key": o.ref.key, "run": o.run_id}
-            for o in outcomes
-        ]
-    )
+    tracker.stages_table(stages_rows(outcomes))
     for outcome in outcomes:
         if outcome.state == "cached" and outcome.run_id:
             tracker.link(outcome.name, outcome.run_id)
+
+
+def stages_rows(outcomes: Sequence[StageOutcome]) -> list[dict[str, Scalar]]:
+    """What became of each stage, for the table on the parent run."""
+    return [
+        {"stage": o.name, "status": o.state, "seconds": o.seconds, "key": o.ref.key, "run": o.run_id}
+        for o in outcomes
+    ]

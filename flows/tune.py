@@ -141,7 +141,7 @@ def run_trial(study: "Study", search: Search, lab: Lab, seed: int) -> None:
     try:
         with lab.tracker.stage(label, study.study_name, trial.params) as run:
             trial.set_user_attr(RUN, run.id)
-            place = lab.place.model_copy(update={"parent_run": run.id})
+            place = lab.place.patient().model_copy(update={"parent_run": run.id})
             value = valid_nll(resolve(search.config(trial.params), lab.precision), place, lab.external)
             run.metrics({OBJECTIVE: value})
     except FATAL:

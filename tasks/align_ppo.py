@@ -6,6 +6,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from configs.schema_ppo import PPOConfig
+from tasks.ml.card_files import PAGE, headline, load_card
 from tasks.ml.decode import stopped
 from tasks.ml.models import ScoredModel, load_model, load_tokenizer, save_model, trained_parameters
 from tasks.ml.policy import Policy
@@ -15,12 +16,14 @@ from tasks.ml.rollout import Judges, Question
 from tasks.ml.rows import Row, load_rows
 from tasks.ml.rubric import judge
 from tasks.ml.train_ppo import Outcome, PPOTrainer
+from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext
 
 
 def run(context: StageContext) -> dict[str, Any]:
     """Write `model/`, the aligned student; return its KL to the distilled one, its reward, and any alarm."""
     config = context.section(PPOConfig, "ppo")
+    heed_card(context, config)
     folder = context.inputs["distill"] / "model"
     tokenizer = load_tokenizer(folder)
     rows = [
@@ -38,7 +41,35 @@ def run(context: StageContext) -> dict[str, Any]:
     save_model(context.out / "model", model, tokenizer)
     context.register(context.out / "model")
     context.run.metrics({f"ppo/{name}": float(value) for name, value in outcome.figures.items()})
-    return {"rows": len(questions), **outcome.figures, "alarm": outcome.alarm}
+    return {
+        "rows": len(questions),
+        "algorithm": config.algorithm,
+        **outcome.figures,
+        "alarm": outcome.alarm,
+    }
+
+
+def heed_card(context: StageContext, config: PPOConfig) -> None:
+    """Refuse a reward model whose card does not say go, or say loudly that PPO goes on with it.
+
+    Raises:
+        StageError: Naming every reason.
+    """
+    folder = context.inputs["reward"]
+    verdict, _ = load_card(folder)
+    if verdict.decision == "go":
+        return
+    problem = Problem(
+        "reward model",
+        f"a card that says {headline(verdict)}",
+        "one that says go, since PPO learns whatever the reward model pays for",
+        f"{verdict.advice} The card: {folder / PAGE}. To go on all the same: `ppo.reward_gate=warn`.",
+    )
+    if config.reward_gate == "stop":
+        raise StageError([*verdict.reasons, problem])
+    context.bars.say(f"WARNING: PPO learns from a reward model whose card says {headline(verdict)}")
+    for reason in verdict.reasons:
+        context.bars.say(f"WARNING: {reason}")
 
 
 def _align(

@@ -1,133 +1,119 @@
-"""Stage `feedback`: rankings of the student's answers, by people or, until there are any, by simulation."""
+"""Stage `feedback`: judgements of the student's answers, by people, by the teacher or by simulation."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from configs.schema import FeedbackConfig
-from tasks.feedback.events import FeedbackEvent, Shown, load_events, write_events
-from tasks.feedback.pairs import majority_pairs, pairs_of
+from configs.principles import read_principles
+from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, FeedbackConfig
+from tasks.ai_endpoint import endpoint_annotator
+from tasks.event_file import read_people
+from tasks.feedback.ai_agreement import agree, by_ai, conduct
+from tasks.feedback.ai_annotator import AIAnnotator, local_annotator
+from tasks.feedback.ai_judge import judge_pairs, pairings_of
+from tasks.feedback.ai_revise import Draft, revise
+from tasks.feedback.audit import audit, headline
+from tasks.feedback.description import describe, rankings_shown
+from tasks.feedback.events import FeedbackEvent, Shown, standing, write_events
+from tasks.feedback.samples import sample_answers
 from tasks.feedback.simulate import annotate
-from tasks.ml.answering import write_answers
 from tasks.ml.batching import draw_whole_groups
-from tasks.ml.models import load_model, load_tokenizer
-from tasks.ml.precision import frozen_copy
-from tasks.ml.rows import load_rows
-from tasks.ml.sampling import Sampling
+from tasks.ml.progress import Bar
+from tasks.ml.prompts import user_text
+from tasks.ml.rows import Row, load_rows
 from tasks.ml.seeding import random_for
-from tasks.shared.errors import DataError, Problem
 from tasks.stage import StageContext
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Write `events.jsonl`: every act of feedback that the reward model may learn from."""
+    """Write `events.jsonl`: every act of feedback that the reward model may learn from; and `audit.json`."""
     config = context.section(FeedbackConfig, "feedback")
-    events = read_people(Path(config.events)) if config.events else simulate(context, config)
+    events = gather(context, config)
     write_events(context.out / "events.jsonl", events)
-    summary = describe(events)
-    context.run.metrics({f"feedback/{k}": float(v) for k, v in summary.items()})
-    context.run.table("rankings.json", shown(events[:20]))
+    audited = audit(events, context.seed)
+    (context.out / "audit.json").write_text(audited.model_dump_json(indent=1), encoding="utf-8")
+    summary = describe(events) | describe_ai(events, context.seed) | headline(audited)
+    figures = {f"feedback/{name}": float(value) for name, value in summary.items() if value is not None}
+    context.run.metrics(figures)
+    context.run.table("rankings.json", rankings_shown(events[:20]))
     return summary
 
 
+def gather(context: StageContext, config: FeedbackConfig) -> list[FeedbackEvent]:
+    """People's events from the store or a file, the teacher's, or simulated ones."""
+    if config.events is None:
+        return simulate(context, config)
+    if config.events == FEEDBACK_AI:
+        return ask_ai(context, config)
+    if config.events == FEEDBACK_STORE:
+        from tasks.feedback.store.snapshot import read_snapshot
+
+        return read_snapshot(context.feedback_url, context.external["people"])
+    return standing(read_people(Path(config.events)))
+
+
 def simulate(context: StageContext, config: FeedbackConfig) -> list[FeedbackEvent]:
-    """Sample answers of the distilled student and put them before simulated annotators."""
-    folder = context.inputs["distill"] / "model"
-    tokenizer = load_tokenizer(folder)
-    model = frozen_copy(load_model(folder), config.precision)
+    """Put answers of the distilled student before simulated annotators."""
+    return [
+        event
+        for row, answers in sampled(context, config)
+        for event in annotate(row, answers, config, context.seed)
+    ]
+
+
+def ask_ai(context: StageContext, config: FeedbackConfig) -> list[FeedbackEvent]:
+    """Let the teacher judge pairs of the distilled student's answers, and revise some, by principles."""
+    asked = sampled(context, config)
+    principles = read_principles(Path(config.ai.principles))
+    pairings = [
+        pairing
+        for row, answers in asked
+        for pairing in pairings_of(row, answers, config.ai.pairs, context.seed)
+    ]
+    drafts = [
+        Draft(row.id, row.task, user_text(row), answers[0]) for row, answers in asked[: config.ai.revisions]
+    ]
+    count = 2 * len(pairings) + 2 * len(principles) * len(drafts)
+    teacher = annotator(context, config, context.bar("feedback: ask the teacher", count, "replies"))
+    return [
+        *judge_pairs(teacher.judge, pairings, principles),
+        *revise(teacher.judge.name, teacher.ask, drafts, principles),
+    ]
+
+
+def annotator(context: StageContext, config: FeedbackConfig, bar: Bar) -> AIAnnotator:
+    """The model that the configuration names."""
+    if config.ai.endpoint is not None:
+        return endpoint_annotator(config.ai, context.records, bar)
+    return local_annotator(config.ai, context.teacher_source, context.external["teacher"], bar)
+
+
+def sampled(context: StageContext, config: FeedbackConfig) -> list[tuple[Row, list[Shown]]]:
+    """Different answers of the distilled student to each of some training questions."""
     rows = [
         row for row in load_rows(context.inputs["clean"] / "rows.jsonl", "train") if row.answer is not None
     ]
     draw = random_for("asked", context.seed)
     asked = [rows[index] for index in draw_whole_groups([row.context for row in rows], config.prompts, draw)]
-    samples = [row for row in asked for _ in range(config.samples)]
-    sampling = Sampling(
-        config.max_new_tokens,
-        tokenizer.eos_token_id,
-        tokenizer.pad_token_id,
-        config.temperature,
-        context.seed,
-    )
-    bar = context.bar("feedback: sample answers", len(samples), "answers")
-    author = context.refs["distill"].sha256
-    answers = [
-        Shown(text=written.text, model=author, stopped=written.stopped)
-        for written in write_answers(model, tokenizer, samples, sampling, bar)
-    ]
-    return [
-        event
-        for place, row in enumerate(asked)
-        for event in annotate(row, distinct(answers, place, config.samples), config, context.seed)
-    ]
+    bar = context.bar("feedback: sample answers", len(asked) * config.samples, "answers")
+    folder, author = context.inputs["distill"] / "model", context.refs["distill"].sha256
+    answers = sample_answers(folder, author, asked, config, context.seed, bar)
+    return list(zip(asked, answers, strict=True))
 
 
-def distinct(answers: list[Shown], place: int, samples: int) -> list[Shown]:
-    """The different answers to one question; where all are the same, twice that one, which can only tie."""
-    own = answers[place * samples : (place + 1) * samples]
-    unique = list({answer.text: answer for answer in own}.values())
-    return unique if len(unique) > 1 else own[:2]
-
-
-def read_people(path: Path) -> list[FeedbackEvent]:
-    """Read people's events; every malformed line is named.
-
-    Raises:
-        DataError: The file is missing or has malformed lines.
-    """
-    try:
-        return load_events(path)
-    except OSError as error:
-        raise DataError(
-            Problem(str(path), str(error.strerror), "a file of events", "Check `feedback.events`.")
-        ) from None
-    except ValidationError:
-        raise DataError(list(malformed(path))) from None
-
-
-def malformed(path: Path) -> list[Problem]:
-    """One problem for each line that is no event."""
-    problems = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            FeedbackEvent.model_validate_json(line)
-        except ValidationError as error:
-            reason = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'line'}: {e['msg']}" for e in error.errors()[:3]
-            )
-            problems.append(
-                Problem(f"{path}:{number}", reason, "a feedback event", "Mend or remove the line.")
-            )
-    return problems
-
-
-def describe(events: list[FeedbackEvent]) -> dict[str, Any]:
-    """Counts that say what the feedback is worth."""
-    ranks = [rank for event in events for rank in event.ranks]
-    tied = sum(len(set(event.ranks)) < len(event.ranks) for event in events)
-    return {
-        "rows": len(events),
-        "simulated": sum(event.simulated for event in events),
-        "questions": len({event.row for event in events}),
-        "annotators": len({event.annotator for event in events}),
-        "pairs": sum(len(pairs_of(event)) for event in events),
-        "majority_pairs": len(majority_pairs(events)),
-        "events_with_ties": tied,
-        "fails": sum(rank is None for rank in ranks),
-    }
-
-
-def shown(events: list[FeedbackEvent]) -> list[dict[str, str | bool]]:
-    """Rankings for people to look at; simulated ones say so."""
-    return [
-        {
-            "annotator": event.annotator,
-            "simulated": event.simulated,
-            "prompt": event.prompt,
-            "ranking": "\n".join(
-                f"{'F' if rank is None else rank}: {answer.text}"
-                for rank, answer in zip(event.ranks, event.answers, strict=True)
-            ),
-        }
-        for event in events
-    ]
+def describe_ai(events: list[FeedbackEvent], seed: int) -> dict[str, Any]:
+    """What the teacher judged, how the order swayed it, and its agreement with people; empty if nothing."""
+    judged = conduct(events)
+    revised = sum(by_ai(event) for event in events) - judged.judged
+    if not judged.judged + revised:
+        return {}
+    summary: dict[str, Any] = {f"ai_{name}": value for name, value in asdict(judged).items()}
+    summary |= {"ai_swayed_share": judged.swayed_share, "ai_revised": revised}
+    found = agree(events, seed)
+    if found is not None:
+        summary |= {"ai_agreement_pairs": found.pairs, "ai_agreement": found.raw}
+        summary |= {"ai_agreement_low": found.raw_interval[0], "ai_agreement_high": found.raw_interval[1]}
+    if found is not None and found.kappa is not None and found.kappa_interval is not None:
+        low, high = found.kappa_interval
+        summary |= {"ai_kappa": found.kappa, "ai_kappa_low": low, "ai_kappa_high": high}
+    return summary

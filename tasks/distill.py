@@ -136,7 +136,7 @@ def online_teacher(context: StageContext, teacher: Any, pad: int, student: Stude
             Problem("distill.on_policy.share", student.tokens.message, "the teacher's tokens", remedy)
         )
     teacher_id = invert(student.tokens.student_id, student.model.config.vocab_size)
-    frozen = frozen_copy(teacher.requires_grad_(False), config.precision)
+    frozen = frozen_copy(teacher, config.precision)
     return OnlineTeacher(frozen, teacher_id, pad, score.top_k, score.temperature)
 
 

@@ -57,7 +57,7 @@ def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
     folders = {
         "unrefined": context.inputs["distill"] / "unrefined",
         "distilled": context.inputs["distill"] / "model",
-        "aligned": context.inputs["ppo"] / "model",
+        "aligned": context.inputs["aligned"] / "model",
     }
     students = {
         name: Contestant(name, frozen_copy(load_model(folder), config.precision), load_tokenizer(folder))

@@ -97,6 +97,7 @@ class EndpointWriter:
         self._how, self._samples = manner(config, seed), config.samples
         self._is_sampled = config.decoding == "sampled"
         self._endpoint = Endpoint(
+            setting="label.endpoint",
             url=config.endpoint,
             model=config.endpoint_model,
             max_tokens=config.max_new_tokens,

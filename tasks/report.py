@@ -6,19 +6,23 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from tasks.ml.closing import MODELS, closing_rows
+from tasks.ml.card_files import headline, load_card
+from tasks.ml.closing import METHODS, MODELS, closing_rows, not_people
 from tasks.stage import StageContext
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Write `report.html` and `summary.json` (figures, whether feedback was simulated, PPO's alarm)."""
+    """Write `report.html` and `summary.json` (figures, how the student was aligned, on what feedback)."""
     figures = json.loads((context.inputs["evaluate"] / "figures.json").read_text(encoding="utf-8"))
     answers = json.loads((context.inputs["evaluate"] / "answers.json").read_text(encoding="utf-8"))
     feedback = context.refs["feedback"].summary
     simulated = feedback["simulated"] > 0
-    alarm = context.refs["ppo"].summary["alarm"]
+    # Without a reward model there is no card of one.
+    verdict, card = load_card(context.inputs["reward"]) if "reward" in context.inputs else (None, [])
+    aligned = context.refs["aligned"].summary
+    method, alarm = METHODS[aligned["algorithm"]], aligned.get("alarm")
     page = render(
         {
             "name": context.config["name"],
@@ -27,13 +31,25 @@ def run(context: StageContext) -> dict[str, Any]:
             "chart": accuracy_chart(figures),
             "answers": answers,
             "simulated": simulated,
+            "method": method,
             "alarm": alarm,
+            "card": card,
+            "card_says": headline(verdict) if verdict else "",
+            "card_reasons": [str(reason) for reason in verdict.reasons] if verdict else [],
             "feedback": feedback,
+            "made_by": not_people(feedback),
             "summaries": {name: ref.summary for name, ref in context.refs.items()},
         }
     )
     (context.out / "report.html").write_text(page, encoding="utf-8")
-    summary = {"figures": figures, "simulated_feedback": simulated, "ppo_alarm": alarm}
+    summary = {
+        "figures": figures,
+        "aligned_by": method,
+        "simulated_feedback": simulated,
+        "ppo_alarm": alarm,
+        "reward_card": verdict.decision if verdict else None,
+        "feedback_by": not_people(feedback),
+    }
     (context.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     context.run.file(context.out / "report.html", "report")
     _plot(context, figures)

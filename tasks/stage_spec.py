@@ -19,7 +19,7 @@ class StageSpec(BaseModel):
         module: Dotted name of the module that holds its `run`.
         key: Where its artifact is kept.
         config: The sections of the configuration that it reads, and the seed.
-        inputs: Its input artifacts by the name of the stage that made them.
+        inputs: Its input artifacts by the name of the stage that made them, or by what they are to it.
         external: Digest of each input from outside the store, by name.
     """
 

@@ -1,4 +1,4 @@
-"""What tests of several folders share: a real S3 server on loopback, started when a test first asks."""
+"""What tests of several folders share: a real S3 server, started when a test first asks, and examinations."""
 
 import contextlib
 import secrets
@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,3 +95,42 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             # Its data is thrown away, so there is nothing to wait for: a gentle stop takes up to 30 s.
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def build_examined() -> Callable[..., Any]:
+    """Make an examination: one question of each of three families a context, all right, safe and of 10 words.
+
+    `change` says what differs, by context and family; `nats` are those a byte of 30 general answers.
+    """
+    import numpy as np
+
+    from tasks.ml.examined import Examined, ExaminedAnswer
+
+    def build(
+        change: Callable[[int, str], dict[str, Any]] = lambda context, task: {},
+        contexts: int = 40,
+        nats: float | None = None,
+    ) -> Examined:
+        answers = []
+        for context in range(contexts):
+            for task in ("lookup", "suitability", "comparison"):
+                answer = ExaminedAnswer(
+                    id=f"{task}-{context}",
+                    task=task,
+                    context=f"sheet {context}",
+                    question=f"{task} {context}?",
+                    medical=task == "suitability",
+                    answer="an answer",
+                    correct=True,
+                    utility=2.0,
+                    safe=True,
+                    words=10,
+                    stopped=True,
+                    failed=False,
+                )
+                answers.append(answer.model_copy(update=change(context, task)))
+        sizes = np.array([100.0, 50.0] * 15) if nats is not None else np.array([])
+        return Examined(tuple(answers), sizes * (nats or 0.0), sizes)
+
+    return build

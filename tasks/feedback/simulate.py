@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from configs.schema import FeedbackConfig
 from tasks.feedback.events import FeedbackEvent, Shown
+from tasks.feedback.judgements import Ranking
 from tasks.ml.prompts import user_text
 from tasks.ml.rows import Row
 from tasks.ml.rubric import judge
@@ -51,13 +52,14 @@ def _event(
     row: Row, answers: Sequence[Shown], annotator: Annotator, config: FeedbackConfig, draw: random.Random
 ) -> FeedbackEvent:
     shown = draw.sample(list(answers), len(answers))
-    utilities = [_perceived(row, answer, annotator, config, draw) for answer in shown]
+    utilities = [perceived(row, answer, annotator, config, draw) for answer in shown]
     return FeedbackEvent(
         id=f"{stable_hash(row.id, annotator.name, *(answer.text for answer in shown)):016x}",
         row=row.id,
+        task=row.task,
         prompt=user_text(row),
         answers=tuple(shown),
-        ranks=rank(utilities, config.tie_gap, config.fail_below),
+        judgement=Ranking(ranks=rank(utilities, config.tie_gap, config.fail_below)),
         annotator=annotator.name,
         created_at=None,
         source="simulated",
@@ -65,9 +67,10 @@ def _event(
     )
 
 
-def _perceived(
+def perceived(
     row: Row, answer: Shown, annotator: Annotator, config: FeedbackConfig, draw: random.Random
 ) -> float:
+    """The rubric's utility of an answer as an annotator sees it: with their taste, and an error."""
     utility = judge(row, answer.text, answer.stopped).utility
     return utility + annotator.taste * len(answer.text.split()) / 10 + draw.gauss(0, config.noise)
 

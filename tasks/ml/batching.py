@@ -86,15 +86,21 @@ def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
 
 
 def group_examples(
-    examples: Sequence[Example], keys: Sequence[str], longest: int, picks: Iterable[int] | None = None
+    examples: Sequence[Example],
+    keys: Sequence[str],
+    longest: int,
+    picks: Iterable[int] | None = None,
+    units: Sequence[str] | None = None,
 ) -> list[Group]:
     """Group examples whose keys are equal; a group longer than `longest` tokens is cut into several.
 
     Args:
         examples: Encoded examples; those without a response may be grouped too.
         keys: The shared context of each example.
-        longest: Most tokens of a packed row; a single example may be longer.
+        longest: Most tokens of a packed row; a single unit may be longer.
         picks: Indices of the examples to group, of which some may come more than once; None for each once.
+        units: What each example belongs to; examples of one key and unit are never cut apart. None: each is
+            a unit of its own.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index in range(len(examples)) if picks is None else picks:
@@ -103,18 +109,21 @@ def group_examples(
     for indices in members.values():
         shared = common_prefix([examples[index].prompt for index in indices])
         prefix = examples[indices[0]].prompt[:shared]
-        branches = [Branch(examples[i].prompt[shared:], examples[i].response, i) for i in indices]
-        groups += [Group(prefix, part) for part in _cut(branches, longest - shared)]
+        together: dict[str | int, list[Branch]] = defaultdict(list)
+        for place, i in enumerate(indices):
+            branch = Branch(examples[i].prompt[shared:], examples[i].response, i)
+            together[place if units is None else units[i]].append(branch)
+        groups += [Group(prefix, part) for part in _cut(together.values(), longest - shared)]
     return groups
 
 
-def _cut(branches: Sequence[Branch], room: int) -> Iterator[tuple[Branch, ...]]:
+def _cut(units: Iterable[Sequence[Branch]], room: int) -> Iterator[tuple[Branch, ...]]:
     part: list[Branch] = []
-    for branch in branches:
-        if part and sum(map(len, part)) + len(branch) > room:
+    for unit in units:
+        if part and sum(map(len, part)) + sum(map(len, unit)) > room:
             yield tuple(part)
             part = []
-        part.append(branch)
+        part += unit
     yield tuple(part)
 
 

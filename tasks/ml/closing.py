@@ -1,8 +1,18 @@
 """The closing table: which figures it shows of which models, and how they are written."""
 
+from collections.abc import Mapping
 from typing import Any
 
 MODELS = ("unrefined", "teacher_zero_shot", "teacher_few_shot", "distilled", "aligned")
+# How people call what `ppo.algorithm` and `dpo.algorithm` name.
+METHODS = {
+    "ppo": "PPO",
+    "rloo": "RLOO (TRL)",
+    "grpo": "GRPO (TRL)",
+    "dpo": "DPO",
+    "trl_dpo": "DPO (TRL)",
+    "kto": "KTO (TRL)",
+}
 # metric, label, how a value is written
 LINES = (
     ("accuracy", "accuracy", "percent"),
@@ -27,6 +37,17 @@ def closing_rows(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if any(cells):
             rows.append({"label": label, "cells": cells})
     return rows
+
+
+def not_people(feedback: Mapping[str, Any]) -> str:
+    """Who made the feedback of a run in people's stead; empty if people made all of it.
+
+    Args:
+        feedback: The summary of stage `feedback`.
+    """
+    by_ai = feedback.get("ai_judged", 0) + feedback.get("ai_revised", 0)
+    makers = {"simulated annotators": feedback["simulated"] > by_ai, "a model (AI feedback)": by_ai > 0}
+    return " and ".join(maker for maker, did in makers.items() if did)
 
 
 def written(figure: dict[str, Any] | None, form: str) -> str:

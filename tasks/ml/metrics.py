@@ -10,7 +10,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its 95 % percentile-bootstrap interval over n units."""
+    """A mean with its percentile-bootstrap interval, of 95 % unless said otherwise, over n units."""
 
     value: float
     low: float
@@ -47,6 +47,46 @@ def bootstrap_ratio(numerator: Values, denominator: Values, resamples: int, seed
     ratios = numerator[picks].sum(axis=1) / denominator[picks].sum(axis=1)
     low, high = np.percentile(ratios, [2.5, 97.5])
     return Interval(float(numerator.sum() / denominator.sum()), float(low), float(high), len(numerator))
+
+
+class QuestionBootstrap:
+    """Intervals of shares whose units come in questions: whole questions are drawn, all units of each.
+
+    Units of one question are not independent, so that drawing them one by one would make intervals too
+    narrow (the cluster bootstrap, Davison and Hinkley 1997, section 3.8). Every share is taken over the same
+    draws, so the share of a difference is a paired one.
+
+    Args:
+        questions: Number of each unit's question, from 0. Shape [N].
+        resamples: Number of draws.
+        confidence: Level of the intervals.
+        seed: Of the draws.
+    """
+
+    def __init__(self, questions: NDArray[np.int64], resamples: int, confidence: float, seed: int) -> None:
+        self._questions = questions
+        self._count = int(questions.max()) + 1
+        equal = np.full(self._count, 1 / self._count)
+        draws = np.random.default_rng(seed).multinomial(self._count, equal, size=resamples)
+        self._draws = draws.astype(np.float64)
+        self._tails = [50 * (1 - confidence), 50 * (1 + confidence)]
+
+    def share(self, values: Values, weights: Values) -> Interval:
+        """Weighted mean of values with its percentile interval; `n` is the number of questions.
+
+        Args:
+            values: Shape [N].
+            weights: Shape [N]; 0 leaves a unit out, and not all are 0.
+        """
+        drawn = self._draws @ self._sums(weights)
+        some = drawn > 0  # a draw may miss all questions of a small slice
+        ratios = (self._draws @ self._sums(weights * values))[some] / drawn[some]
+        low, high = np.percentile(ratios, self._tails)
+        value = float((weights * values).sum() / weights.sum())
+        return Interval(value, float(low), float(high), int((self._sums(weights) > 0).sum()))
+
+    def _sums(self, values: Values) -> Values:
+        return np.bincount(self._questions, weights=values, minlength=self._count).astype(np.float64)
 
 
 def win_shares(ours: Values, theirs: Values, margin: float) -> Values:

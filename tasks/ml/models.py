@@ -37,17 +37,21 @@ def response_log_probs(model: Any, hidden: torch.Tensor, batch: PackedBatch) -> 
 
 
 class ScoredModel(torch.nn.Module):
-    """A language model with one linear head on its last hidden state: a reward or a value.
+    """A language model with linear heads on its last hidden state: a reward or a value.
+
+    Args:
+        language_model: The causal language model, whose own head stays usable.
+        heads: Number of heads, N; several are an ensemble on one trunk.
 
     Attributes:
-        language_model: The causal language model, whose own head stays usable.
-        head: From hidden size to one number; starts at 0.
+        language_model: The language model.
+        head: From hidden size to N numbers; starts at 0.
     """
 
-    def __init__(self, language_model: Any) -> None:
+    def __init__(self, language_model: Any, heads: int = 1) -> None:
         super().__init__()
         self.language_model = language_model
-        self.head = torch.nn.Linear(language_model.config.hidden_size, 1)
+        self.head = torch.nn.Linear(language_model.config.hidden_size, heads)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
 
@@ -56,23 +60,28 @@ class ScoredModel(torch.nn.Module):
         return hidden_states(self.language_model, batch)
 
     def scores(self, hidden: torch.Tensor) -> torch.Tensor:
-        """One fp32 number for each hidden state. Shape [...]."""
+        """The mean over heads for each hidden state, in fp32. Shape [...]."""
+        return self.head_scores(hidden).mean(-1)
+
+    def head_scores(self, hidden: torch.Tensor) -> torch.Tensor:
+        """What each head says of each hidden state, in fp32. Shape [..., N]."""
         # The head is small and its output is compared and summed, so it computes in fp32.
         with torch.autocast("cpu", enabled=False):
             return torch.nn.functional.linear(
                 hidden.float(), self.head.weight.float(), self.head.bias.float()
-            ).squeeze(-1)
+            )
 
     def save(self, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Write model, tokeniser and head."""
+        """Write model, tokeniser and heads."""
         save_model(folder, self.language_model, tokenizer)
         save_file({"weight": self.head.weight.detach(), "bias": self.head.bias.detach()}, folder / HEAD_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> "ScoredModel":
         """Read what `save` wrote."""
-        scored = cls(load_model(folder))
-        scored.head.load_state_dict(load_file(folder / HEAD_FILE))
+        weights = load_file(folder / HEAD_FILE)
+        scored = cls(load_model(folder), heads=len(weights["bias"]))
+        scored.head.load_state_dict(weights)
         return scored
 
 

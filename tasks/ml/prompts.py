@@ -30,11 +30,15 @@ def chat(row: Row, shots: Sequence[Row] = ()) -> list[dict[str, str]]:
 
     A general instruction comes without the system message, which speaks of the use case.
     """
-    messages = [] if row.task == GENERAL else [{"role": "system", "content": SYSTEM}]
+    messages = _opening(row.task)
     for shot in shots:
         messages.append({"role": "user", "content": user_text(shot)})
         messages.append({"role": "assistant", "content": shot.answer or ""})
     return [*messages, {"role": "user", "content": user_text(row)}]
+
+
+def _opening(task: str) -> list[dict[str, str]]:
+    return [] if task == GENERAL else [{"role": "system", "content": SYSTEM}]
 
 
 def user_text(row: Row) -> str:
@@ -44,7 +48,24 @@ def user_text(row: Row) -> str:
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, row: Row, shots: Sequence[Row] = ()) -> tuple[int, ...]:
     """Token ids up to and including the assistant's header."""
-    text = tokenizer.apply_chat_template(chat(row, shots), tokenize=False, add_generation_prompt=True)
+    return _encode_messages(tokenizer, chat(row, shots))
+
+
+def encode_asked(tokenizer: PreTrainedTokenizerBase, asked: str, task: str) -> tuple[int, ...]:
+    """Token ids of a question that is no row, up to and including the assistant's header.
+
+    Args:
+        tokenizer: The tokeniser.
+        asked: What the user says: a context, if there is one, and the question.
+        task: The family of the question; empty if it has none.
+    """
+    return _encode_messages(tokenizer, [*_opening(task), {"role": "user", "content": asked}])
+
+
+def _encode_messages(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]]
+) -> tuple[int, ...]:
+    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     return tuple(tokenizer.encode(text, add_special_tokens=False))
 
 

@@ -224,7 +224,7 @@ def pretrained_student(
         raise StudentRefused(
             Problem("student.source", f"{got} in `{source}`", expected, "Choose another model.")
         )
-    model.config.pad_token_id = own.pad_token_id
+    model.requires_grad_(True).config.pad_token_id = own.pad_token_id
     return Student(model, own, (), (), relate(tokenizer, own, rows, size))
 
 

@@ -38,7 +38,7 @@ LONGEST = 2048  # tokens; the conversion leaves 1e30
 
 
 def load_teacher(source: str, revision: str, cache: Path) -> tuple[Any, PreTrainedTokenizerBase]:
-    """Load model and tokeniser, in fp32.
+    """Load model and tokeniser, in fp32 and frozen, so that copies for inference share its weights.
 
     Args:
         source: `package:NAME`, a path, a Hugging Face id, or `random:tiny`.
@@ -50,11 +50,11 @@ def load_teacher(source: str, revision: str, cache: Path) -> tuple[Any, PreTrain
     """
     tokenizer = load_teacher_tokenizer(source, revision, cache)
     if source.startswith(RANDOM):
-        return tiny_random_model(tokenizer, seed=0).eval(), tokenizer
+        return tiny_random_model(tokenizer, seed=0).eval().requires_grad_(False), tokenizer
     with _could_be_loaded(source):
         place = _place(source, cache)
         model = AutoModelForCausalLM.from_pretrained(place, revision=revision, dtype=torch.float32)
-    return model.eval(), tokenizer
+    return model.eval().requires_grad_(False), tokenizer
 
 
 def teacher_outline(source: str, revision: str, cache: Path) -> Any:

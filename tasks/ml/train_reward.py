@@ -1,68 +1,98 @@
-"""Fit a reward model to preferences: each question is read once, with all its answers as branches."""
+"""Fit a reward model to what annotators said: a question is read once, with its answers as branches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
-from configs.schema import RewardConfig
+from configs.schema_reward import RewardConfig
 from configs.section import Precision
 from tasks.ml.batching import Group, PackedBatch, pack, plan_batches, plan_epochs
 from tasks.ml.models import ScoredModel, freeze_bottom
 from tasks.ml.precision import arithmetic
-from tasks.ml.preferences import Preferences
-from tasks.ml.reward_loss import bradley_terry
+from tasks.ml.preferences import RewardTargets, pair_accuracy
+from tasks.ml.reward_objective import RewardObjective, draw_questions
 from tasks.ml.trainer import Watch, train
 
 
 def train_reward(
     model: ScoredModel,
     groups: Sequence[Group],
-    preferences: Preferences,
-    answers: int,
+    targets: RewardTargets,
     config: RewardConfig,
     seed: int,
     watch: Watch,
-) -> None:
+) -> float:
     """Train the reward model in place.
 
     Args:
-        model: Trunk and head.
-        groups: Questions with their answers as branches; a branch's index is its answer in `preferences`.
-        preferences: The training pairs; both answers of a pair are in one group.
-        answers: Number of answers, M.
+        model: Trunk and heads.
+        groups: Questions with their answers as branches; a branch's index is its answer in `targets`. Each
+            holds an answer of which something is said, and all answers that are compared with one of its own.
+        targets: What is learnt from.
         config: The section.
-        seed: Of the order of batches.
+        seed: Of the order of batches, and of the questions that each head draws.
         watch: Who follows.
+
+    Returns:
+        How far apart two answers must seem for one of them to win, in units of score; 0 if nothing was tied,
+        or ties are not counted.
     """
     freeze_bottom(model.language_model, config.frozen_layers)
     plan = plan_epochs([groups] * config.epochs, config.token_budget, seed)
+    heads = model.head.out_features
+    objective = RewardObjective(config, targets, draw_questions(targets.question, heads, seed))
+    answers = len(targets.question)
 
     def loss_of(batch: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
         scores = score_branches(model, batch, answers)
-        pairs = preferences.within(~scores.isnan())
-        chosen, rejected = scores[pairs.chosen], scores[pairs.rejected]
-        accuracy = (chosen > rejected).float().mean().item()
-        return bradley_terry(chosen, rejected, pairs.votes), {"accuracy": accuracy}
+        said = targets.within(~scores.isnan().any(1))
+        right = pair_accuracy(scores.detach().mean(1), said.preferences)
+        points = {"accuracy": right.mean().item()} if len(right) else {}
+        return objective(scores, said), points
 
     model.train()
-    train(model, plan, loss_of, config, model.language_model.config.pad_token_id, watch)
+    learner = torch.nn.ModuleList([model, objective])
+    train(learner, plan, loss_of, config, model.language_model.config.pad_token_id, watch)
     model.eval()
+    return objective.threshold.item()
 
 
 def score_branches(model: ScoredModel, batch: PackedBatch, answers: int) -> torch.Tensor:
-    """The reward of each answer, read at its last token; NaN for answers not in the batch. Shape [M]."""
-    scores = model.scores(model.hidden_states(batch)[batch.end])
-    return torch.full((answers,), torch.nan).index_put((batch.branch,), scores)
+    """What each head says of each answer, at its last token; NaN for those not in the batch. [M, N]."""
+    scores = model.head_scores(model.hidden_states(batch)[batch.end])
+    return torch.full((answers, scores.shape[1]), torch.nan).index_put((batch.branch,), scores)
 
 
-@torch.inference_mode()
 def score_groups(
     model: ScoredModel, groups: Sequence[Group], answers: int, budget: int, precision: Precision
 ) -> torch.Tensor:
     """The reward of every answer of all groups. Shape [M]; NaN for answers in no group."""
-    scores = torch.full((answers,), torch.nan)
+    return _read(model, groups, model.scores, torch.full((answers,), torch.nan), budget, precision)
+
+
+def score_heads(
+    model: ScoredModel, groups: Sequence[Group], answers: int, budget: int, precision: Precision
+) -> torch.Tensor:
+    """What each head says of every answer of all groups. Shape [M, N]; NaN for answers in no group.
+
+    The mean over heads is the reward. Their standard deviation orders answers by how unsure it is, but is no
+    error bar: heads share a trunk that has learnt from all questions, so it is several times too small.
+    """
+    nothing = torch.full((answers, model.head.out_features), torch.nan)
+    return _read(model, groups, model.head_scores, nothing, budget, precision)
+
+
+@torch.inference_mode()
+def _read(
+    model: ScoredModel,
+    groups: Sequence[Group],
+    read: Callable[[torch.Tensor], torch.Tensor],
+    scores: torch.Tensor,
+    budget: int,
+    precision: Precision,
+) -> torch.Tensor:
     for part in plan_batches(groups, budget, 0, 0):
         batch = pack(part, model.language_model.config.pad_token_id)
         with arithmetic(precision):
-            scores[batch.branch] = model.scores(model.hidden_states(batch)[batch.end])
+            scores[batch.branch] = read(model.hidden_states(batch)[batch.end])
     return scores

@@ -5,9 +5,7 @@ GRPO (Shao et al. 2024, "DeepSeekMath") has it in the loss, and scales each ques
 """
 
 import copy
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +13,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 from configs.schema_ppo import PPOConfig
 from tasks.ml.batching import draw_whole_groups, group_examples
@@ -27,6 +25,7 @@ from tasks.ml.rollout import Judges, Question
 from tasks.ml.seeding import random_for, stable_hash
 from tasks.ml.train_reward import score_groups
 from tasks.ml.trainer import Watch
+from tasks.ml.trl_trainer import aside, make_trainer
 
 # TRL measures the KL only where it costs something; this much is lost in rounding beside any advantage.
 _UNFELT = 1e-30
@@ -83,11 +82,12 @@ def train_with_trl(
         scores = normalised_rewards(judges, asked, completion_ids, config, tokenizer.eos_token_id)
         return [float(score) for score in scores]
 
-    with TemporaryDirectory(dir=folder) as scratch, _aside():
-        trainer = _make_trainer(
-            config.algorithm,
-            _arguments(config, len(rounds[0]), steps, seed) | {"output_dir": scratch},
+    with TemporaryDirectory(dir=folder) as scratch, aside():
+        trainer = make_trainer(
+            config.algorithm.upper(),
+            _settings(config, len(rounds[0]), steps, seed) | {"output_dir": scratch},
             rows,
+            methods={},
             model=_policy(model, tokenizer, config, Path(scratch)),
             processing_class=tokenizer,
             reward_funcs=reward,
@@ -98,15 +98,6 @@ def train_with_trl(
     trained = trainer.model.merge_and_unload() if config.adapter_rank else trainer.model
     model.load_state_dict(trained.state_dict())
     return progress.figures
-
-
-@contextmanager
-def _aside() -> Iterator[None]:
-    """Keep TRL's seeds to itself, and silence what it does by an old name that only it can change."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        old_name = "`is_gradient_checkpointing` is deprecated"
-        warnings.filterwarnings("ignore", old_name, FutureWarning)
-        yield
 
 
 def draw_rounds(questions: Sequence[Question], config: PPOConfig, seed: int) -> list[list[int]]:
@@ -247,8 +238,8 @@ def steps_per_pass(questions: Sequence[Question], drawn: int, config: PPOConfig)
     return next(steps for steps in range(1, answers + 1) if answers % steps == 0 and answers <= most * steps)
 
 
-def _arguments(config: PPOConfig, drawn: int, steps: int, seed: int) -> dict[str, Any]:
-    """TRL's names for the section, for a run on the CPU that leaves no trace but its weights."""
+def _settings(config: PPOConfig, drawn: int, steps: int, seed: int) -> dict[str, Any]:
+    """TRL's names for the section."""
     return {
         "seed": stable_hash(config.algorithm, seed) % 2**32,
         "max_steps": config.updates * config.epochs * steps,
@@ -267,29 +258,6 @@ def _arguments(config: PPOConfig, drawn: int, steps: int, seed: int) -> dict[str
         "lr_scheduler_type": "constant",
         "adam_beta2": 0.95,
         "max_grad_norm": config.max_grad_norm,
-        "use_cpu": True,
         "bf16": is_bf16(config.precision),
-        "activation_checkpointing": False,
-        "dataloader_pin_memory": False,
         "logging_steps": config.epochs * steps,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
     }
-
-
-def _make_trainer(algorithm: str, arguments: dict[str, Any], rows: list[dict[str, Any]], **parts: Any) -> Any:
-    """The trainer of an algorithm, silent on the terminal and in the network."""
-    # These take seconds to import, which a run of PPO need not pay.
-    import trl
-    from datasets import Dataset
-
-    name = algorithm.upper()
-    # The constructor sends telemetry, and no argument stops it.
-    quiet = {"_send_telemetry": lambda trainer: None}
-    trainer_class = type(f"Silent{name}", (getattr(trl, f"{name}Trainer"),), quiet)
-    settings = getattr(trl, f"{name}Config")(**arguments)
-    trainer = trainer_class(args=settings, train_dataset=Dataset.from_list(rows), **parts)
-    # Without a bar, it prints each point.
-    trainer.remove_callback(PrinterCallback)
-    return trainer

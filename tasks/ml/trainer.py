@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from configs.schema import RewardConfig
 from configs.schema_distill import DistillConfig
 from configs.schema_dpo import DPOConfig
+from configs.schema_reward import RewardConfig
 from tasks.ml.batching import Group, PackedBatch, pack
 from tasks.ml.checkpoint import Checkpoints, NoCheckpoints, capture, restore
 from tasks.ml.early_stopping import EarlyStopping

@@ -144,13 +144,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def canonical_json(value: object) -> bytes:
-    """Give the one JSON spelling of a value: sorted keys, no spaces, ASCII.
+def canonical_json(value: object, name: str = "value") -> bytes:
+    """Give the one JSON spelling of a value: sorted keys, no spaces, ASCII; an error calls it by its name.
 
     Raises:
         StageError: It holds what JSON cannot say (NaN, a tensor, keys that are not text); all are named.
     """
-    problems = list(_not_json(value, "value"))
+    problems = list(_not_json(value, name))
     if problems:
         raise StageError(problems)
     return json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":")).encode("ascii")
@@ -212,8 +212,9 @@ def make_manifest(
         key=key,
         files=describe_folder(folder),
         parents=tuple(parents),
-        config=dict(config),
-        summary=dict(summary),
+        config=json.loads(canonical_json(dict(config), "config")),
+        # In the order in which it will be read back: who shows it shows the same, new or found.
+        summary=json.loads(canonical_json(dict(summary), "summary")),
     )
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Code that decides results; the plumbing in tasks.shared moves them about without changing them.
 PURE_PACKAGES = ("tasks.ml", "tasks.feedback")
 # Libraries whose version can change a weight or a metric.
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "trl", "bitsandbytes")
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "trl", "bitsandbytes", "krippendorff")
 
 
 def stage_key(

@@ -22,6 +22,7 @@ class Endpoint:
     """Where to ask and how.
 
     Attributes:
+        setting: The key of the configuration that holds the address, for messages.
         url: Address of the server, without a secret.
         model: Name of the model there.
         max_tokens: Longest answer, tokens.
@@ -31,6 +32,7 @@ class Endpoint:
         timeout: Seconds to wait for one answer.
     """
 
+    setting: str
     url: str
     model: str
     max_tokens: int
@@ -168,7 +170,7 @@ def _without(text: str, secret: str | None) -> str:
 def _incomplete(endpoint: Endpoint, got: str) -> ServiceError:
     return ServiceError(
         Problem(
-            "label.endpoint",
+            endpoint.setting,
             f"{got} from {endpoint.url}",
             f"an answer of {endpoint.model} to each question",
             "Mend it (its key is read from RETORT_ENDPOINT_KEY), then run again: what was answered is kept.",

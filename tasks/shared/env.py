@@ -9,6 +9,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
+
+from configs.variables import FEEDBACK_VARIABLE
 
 HOME_VARIABLE = "RETORT_HOME"
 DEFAULT_HOME = ".retort"
@@ -16,7 +19,15 @@ ENDPOINT_KEY_VARIABLE = "RETORT_ENDPOINT_KEY"
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 # The user's settings of these programs are meant for other servers than ours, and so is the endpoint's key.
-_NOT_INHERITED = ("PREFECT_", "MLFLOW_", "_MLFLOW_", "AWS_", "WEED_", ENDPOINT_KEY_VARIABLE)
+_NOT_INHERITED = (
+    "PREFECT_",
+    "MLFLOW_",
+    "_MLFLOW_",
+    "AWS_",
+    "WEED_",
+    ENDPOINT_KEY_VARIABLE,
+    FEEDBACK_VARIABLE,
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,25 @@ def read_env() -> Env:
 
 
 def endpoint_key() -> str | None:
-    """The key of `label.endpoint`; None if it wants none."""
+    """The key of `label.endpoint` and `feedback.ai.endpoint`; None if they want none."""
     return os.environ.get(ENDPOINT_KEY_VARIABLE) or None
+
+
+def secrets_set() -> dict[str, bool]:
+    """Which of the variables with secrets that Retort and its libraries read are set; not to what."""
+    names = (
+        ENDPOINT_KEY_VARIABLE,
+        FEEDBACK_VARIABLE,
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "HF_TOKEN",
+    )
+    return {name: bool(os.environ.get(name)) for name in names}
+
+
+def feedback_url(home: Path) -> str:
+    """Where people's feedback is kept: the database named in the environment, else a file below `home`."""
+    return os.environ.get(FEEDBACK_VARIABLE) or f"sqlite:///{quote(str(home / 'feedback.db'))}"
 
 
 def export(variables: Mapping[str, str]) -> None:
@@ -67,9 +95,15 @@ def laptop_settings(home: Path) -> dict[str, str]:
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         # Kept in memory, the leases are lost with the server, and every running limited run crashes.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        # That heartbeats of a run are awaited is forgotten a minute after they failed to come, by default:
+        # a run that died when the server was away for longer would be Running for ever. A week.
+        "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "P7D",
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # Once it has had an answer, a client waits 2, 4, 8 ... seconds for a server that went away: with the
+        # default of 5 for a minute, with this for eight.
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -89,6 +123,17 @@ def server_environment(home: Path) -> dict[str, str]:
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return inherited | laptop_settings(home)
+
+
+def worker_environment(home: Path) -> dict[str, str]:
+    """Give all variables of the worker: those of a server, and what a run of the user's would see.
+
+    It asks for work every ten seconds, and so bears seven minutes without its server; at two it would give up
+    after one and a half.
+    """
+    ours = (ENDPOINT_KEY_VARIABLE, FEEDBACK_VARIABLE)
+    own = {name: os.environ[name] for name in ours if os.environ.get(name)}
+    return server_environment(home) | own | {HOME_VARIABLE: str(home), "PREFECT_WORKER_QUERY_SECONDS": "10"}
 
 
 def _past_the_proxy() -> dict[str, str]:

@@ -6,10 +6,12 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DiskFullError",
+    "LeaseLostError",
     "Problem",
     "RetortError",
     "ServiceError",
     "StageError",
+    "StoreAwayError",
     "StoreError",
 ]
 
@@ -24,6 +26,14 @@ class StoreError(RetortError):
 
 class DiskFullError(StoreError):
     """Raised when a write ends because the disk is full; nothing half-written is left."""
+
+
+class StoreAwayError(StoreError):
+    """Raised when the store did not answer for as long as it was waited for; it may a moment later."""
+
+
+class LeaseLostError(StoreError):
+    """Raised when another took over the key that this process worked on, while it was away for too long."""
 
 
 class ServiceError(RetortError):

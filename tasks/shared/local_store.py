@@ -50,13 +50,18 @@ class LocalStore:
 
     def find(self, key: str) -> ArtifactRef | None:
         """Read the manifest, if there is one."""
+        manifest = self.manifest(key)
+        return manifest.reference(self._artifact(key).as_uri()) if manifest else None
+
+    def manifest(self, key: str) -> Manifest | None:
+        """Read one file."""
         folder = self._artifact(key)
         with disk_errors(folder, 0):
             try:
                 raw = (folder / MANIFEST_NAME).read_bytes()
             except FileNotFoundError:
                 return None
-        return parse_manifest(raw, key, str(folder)).reference(folder.as_uri())
+        return parse_manifest(raw, key, str(folder))
 
     def commit(
         self,
@@ -108,6 +113,32 @@ class LocalStore:
             number = next(n for n in itertools.count(1) if _claim(f"{aside}-{n}.json", note))
             folder.rename(f"{aside}-{number}")
 
+    def list_artifacts(self) -> Iterator[str]:
+        """Walk two levels of folders."""
+        area = self.root / "artifacts"
+        with disk_errors(area, 0):
+            for manifest in sorted(area.glob(f"*/*/{MANIFEST_NAME}")):
+                yield manifest.parent.relative_to(area).as_posix()
+
+    def delete(self, key: str) -> None:
+        """Delete file by file, the manifest last."""
+        self.drop_checkpoints(key)
+        folder = self._artifact(key)
+        with disk_errors(folder, 0):
+            shutil.rmtree(self.root / place("staging", key), ignore_errors=True)
+            files = [path for path in folder.rglob("*") if not path.is_dir()]
+            for path in sorted(files, key=lambda path: path == folder / MANIFEST_NAME):
+                path.unlink()
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def empty_quarantine(self) -> None:
+        """Delete the folders and notes of each stage; shards stay, as they hold no feedback."""
+        for area in (self.root / "quarantine").glob("*"):
+            if area.name != "shards":
+                with disk_errors(area, 0):
+                    shutil.rmtree(area)
+
     @contextmanager
     def lease(self, key: str, on_wait: Callable[[], None] = wait_silently) -> Iterator[None]:
         """Lock a file, which the kernel frees when the holder dies."""
@@ -154,7 +185,7 @@ class LocalStore:
         """Read the record's file, if there is one."""
         path = self._record(key)
         with disk_errors(path, 0):
-            return parse_record(path.read_bytes(), str(path)) if path.exists() else None
+            return parse_record(path.read_bytes()) if path.exists() else None
 
     def put_shard(self, namespace: str, data: bytes) -> str:
         """Write the file under its digest."""

@@ -63,6 +63,8 @@ class MLflowLine:
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        # It writes a traceback of what it raises, too, and what is raised is told in one line.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         return mlflow.MlflowClient(self.uri, self.uri)
 
     def probe(self) -> None:

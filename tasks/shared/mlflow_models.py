@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-CHALLENGER = "challenger"
+CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST = "retort.served_sha256"
 
 _CODE = Path(__file__).with_name("served_model.py")
@@ -23,7 +23,9 @@ _REQUIREMENTS = ("mlflow", "torch", "transformers", "tokenizers", "safetensors")
 def register_folder(
     client: "MlflowClient", run: "Run", name: str, folder: Path, tags: Mapping[str, str], system: str
 ) -> str:
-    """Make a folder a version of a registered model and the challenger; the same one is registered once.
+    """Make a folder a version of a registered model; the same one is registered once.
+
+    Aliases are the registry's affair (`tasks.model_mirror`): the model of a rung or a trial is no challenger.
 
     Args:
         client: Where to register.
@@ -41,7 +43,7 @@ def register_folder(
     """
     check_model_folder(folder)
     digest = served_digest(folder, system)
-    version = _find(client, name, digest)
+    version = find_version(client, name, digest)
     if version is None:
         model_id, location = _upload(client, run, name, folder, system)
         _make_name(client, name)
@@ -49,11 +51,11 @@ def register_folder(
             name, location, run.info.run_id, tags={**tags, DIGEST: digest}, model_id=model_id
         )
         version = str(created.version)
-    client.set_registered_model_alias(name, CHALLENGER, version)
     return version
 
 
-def _find(client: "MlflowClient", name: str, digest: str) -> str | None:
+def find_version(client: "MlflowClient", name: str, digest: str) -> str | None:
+    """The first version of a registered model with a digest; None if there is none."""
     found = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST}` = '{digest}'")
     return min((str(version.version) for version in found), key=int, default=None)
 

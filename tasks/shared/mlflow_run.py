@@ -1,15 +1,21 @@
-"""One run in MLflow, parent or child: points, tables, pictures, datasets and its end."""
+"""One run in MLflow, parent or child: points, tables, pictures, datasets and its end.
+
+What MLflow cannot take because it is away waits (`mlflow_outbox`); what it refuses is an error at once.
+"""
 
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-from tasks.shared.mlflow_client import MLflowLine, RecordRefusedError
+from tasks.shared.mlflow_client import MLflowLine
+from tasks.shared.mlflow_outbox import Outbox
 from tasks.shared.non_finite import NonFinitePoints
+from tasks.shared.patience import Patience
 from tasks.shared.tracking import ERROR, NON_FINITE, Rows, Scalar, Status, error_text, status_after
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ class MLflowRun:
     def __init__(self, line: MLflowLine, run_id: str) -> None:
         self.id = run_id
         self._line = line
+        self._outbox = Outbox(line)
         self._points: list[Point] = []
         self._steps = 0
         self._flushed = time.monotonic()
@@ -65,14 +72,13 @@ class MLflowRun:
             Param(name, value if isinstance(value, str) else json.dumps(value))
             for name, value in params.items()
         ]
-        with self._line.told():
-            for start in range(0, len(values), _MOST_PARAMS):
-                self._line.client.log_batch(self.id, params=values[start : start + _MOST_PARAMS])
+        for start in range(0, len(values), _MOST_PARAMS):
+            piece = values[start : start + _MOST_PARAMS]
+            self._send(partial(self._line.client.log_batch, self.id, params=piece))
 
     def figure(self, name: str, figure: "Figure") -> None:
         """Keep a picture as `figures/<name>.png`."""
-        with self._line.told():
-            self._line.client.log_figure(self.id, figure, f"figures/{name}.png")
+        self._send(partial(self._line.client.log_figure, self.id, figure, f"figures/{name}.png"))
 
     def table(self, name: str, rows: Rows) -> None:
         """Keep rows as `tables/<name>.json`, in the form that the UI shows as a table.
@@ -101,54 +107,51 @@ class MLflowRun:
             source=json.dumps({"uri": source, "digest": digest}),
             profile=json.dumps({"num_rows": rows}),
         )
-        with self._line.told():
-            given = DatasetInput(dataset, [InputTag(_CONTEXT_TAG, context)])
-            self._line.client.log_inputs(self.id, [given])
+        given = DatasetInput(dataset, [InputTag(_CONTEXT_TAG, context)])
+        self._send(partial(self._line.client.log_inputs, self.id, [given]))
 
     def text(self, name: str, text: str) -> None:
         """Keep a text under a file name."""
-        with self._line.told():
-            self._line.client.log_text(self.id, text, name)
+        self._send(partial(self._line.client.log_text, self.id, text, name))
 
     def file(self, path: Path, folder: str) -> None:
-        """Keep a copy of a file in a folder of the run."""
-        with self._line.told():
-            self._line.client.log_artifact(self.id, str(path), folder)
+        """Keep a copy of a file in a folder of the run; it must stay until the run has ended."""
+        self._send(partial(self._line.client.log_artifact, self.id, str(path), folder))
 
     def tag(self, name: str, value: str) -> None:
         """Set a tag."""
-        with self._line.told():
-            self._line.client.set_tag(self.id, name, value)
+        self._send(partial(self._line.client.set_tag, self.id, name, value))
 
-    def end(self, error: BaseException | None = None, status: Status | None = None) -> None:
-        """Send what is left and set the status: that given, or what the error means."""
+    def end(
+        self, patience: Patience, error: BaseException | None = None, status: Status | None = None
+    ) -> None:
+        """Send what is left and set the status: that given, or what the error means.
+
+        Raises:
+            ServiceError: MLflow was away until patience ended; what it has not by now is lost.
+        """
         self.flush()
         if error is not None:
             self.tag(ERROR, error_text(error))
-        with self._line.told():
-            self._line.client.set_terminated(self.id, status or status_after(error))
+        self._send(partial(self._line.client.set_terminated, self.id, status or status_after(error)))
+        self._outbox.drain(patience)
 
     def flush(self) -> None:
-        """Send the points; if nobody answers they are kept for the next time."""
-        while self._points:
-            self._send(self._points[:_MOST_METRICS])
+        """Send the points."""
+        from mlflow.entities import Metric
+
+        points, self._points = self._points, []
+        for start in range(0, len(points), _MOST_METRICS):
+            piece = [Metric(*point) for point in points[start : start + _MOST_METRICS]]
+            self._send(partial(self._line.client.log_batch, self.id, metrics=piece))
         self._steps = 0
         self._flushed = time.monotonic()
         if (words := self._non_finite.describe()) != self._non_finite_told:
             self.tag(NON_FINITE, words)
             self._non_finite_told = words
 
-    def _send(self, points: list[Point]) -> None:
-        from mlflow.entities import Metric
-
-        try:
-            with self._line.told():
-                self._line.client.log_batch(self.id, metrics=[Metric(*point) for point in points])
-        except RecordRefusedError:
-            # Kept, they would bar the way for all that come after, the end of the run among them.
-            del self._points[: len(points)]
-            raise
-        del self._points[: len(points)]
+    def _send(self, call: Callable[[], object]) -> None:
+        self._outbox.send(call)
 
     def _keep(self, metrics: Mapping[str, float], step: int) -> None:
         now = int(time.time() * 1000)

@@ -1,6 +1,7 @@
 """The tracker in use: MLflow, in an SQLite file or behind a server.
 
-The protocol is in `tasks.shared.tracking`, and each method is described there.
+The protocol is in `tasks.shared.tracking`, and each method is described there. A run needs an MLflow that
+answers to begin; from then on it goes on without one, and tells what could not be recorded.
 """
 
 import os
@@ -10,18 +11,22 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tasks.shared.errors import ServiceError
 from tasks.shared.mlflow_client import MLflowLine
 from tasks.shared.mlflow_models import register_folder
+from tasks.shared.mlflow_outbox import is_away
 from tasks.shared.mlflow_run import MLflowRun
+from tasks.shared.patience import Patience, tell_nobody
 from tasks.shared.processes import Process, birth
 from tasks.shared.tracking import (
     FLOW_KEY,
     LINK,
     STAGE,
     STAGE_KEY,
+    UNRECORDED,
+    MemoryRun,
     Rows,
     Scalar,
     StageRun,
@@ -29,9 +34,14 @@ from tasks.shared.tracking import (
     status_after,
 )
 
+Answer = TypeVar("Answer")
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+# Before a stage begins, and when its work is in the store already.
+START_SECONDS, END_SECONDS = 30.0, 120.0
 
 HOST = "retort.host"
 PROCESS = "retort.process"
@@ -44,17 +54,25 @@ _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 class MLflowTracker:
     """Records a run of the flow in MLflow; fits `Tracker`."""
 
-    def __init__(self, tracking_uri: str, experiment: str, artifact_root: Path | None = None) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        experiment: str,
+        artifact_root: Path | None = None,
+        tell: Callable[[str], object] = tell_nobody,
+    ) -> None:
         """Remember where to record; nothing is imported or opened yet.
 
         Args:
             tracking_uri: `sqlite:///...` or the http address of a server.
             experiment: Name of the experiment; made if missing.
             artifact_root: Where a new experiment keeps its files, for SQLite; a server decides by itself.
+            tell: Called with a line about what waits for MLflow, or could not be recorded.
         """
         self._line = MLflowLine(tracking_uri)
         self._experiment = experiment
         self._artifact_root = artifact_root
+        self._tell = tell
         self._experiment_id = ""
         self._parent: MLflowRun | None = None
         self._joined = False
@@ -67,15 +85,14 @@ class MLflowTracker:
         resume_run_id: str | None = None,
     ) -> str:
         """Start the parent run, or join the one that another process opened."""
-        self._line.probe()
-        with self._line.told():
-            self._experiment_id = self._find_experiment()
         self._joined = resume_run_id is not None
         if resume_run_id is not None:
-            with self._line.told():
-                self._line.client.get_run(resume_run_id)
             self._parent = MLflowRun(self._line, resume_run_id)
+            self._unless_away(START_SECONDS, "find the run", partial(self._join, resume_run_id))
         else:
+            self._line.probe()
+            with self._line.told():
+                self._experiment_id = self._find_experiment()
             self._end_dead_runs(tags.get(FLOW_KEY))
             self._parent = self._create(name, {**tags, **_this_process()}, params)
         return self._parent.id
@@ -84,19 +101,22 @@ class MLflowTracker:
         """End the parent run, unless it was only joined."""
         parent, self._parent = self._parent, None
         if parent is not None and not self._joined:
-            parent.end(status=status)
+            self._end(parent, "the run", status=status)
 
     @contextmanager
-    def stage(self, name: str, key: str, params: Mapping[str, Scalar]) -> Iterator[MLflowRun]:
-        """Record one executed stage as a child run."""
+    def stage(self, name: str, key: str, params: Mapping[str, Scalar]) -> Iterator[StageRun]:
+        """Record one executed stage as a child run; without an MLflow that answers, only in memory."""
         tags = {_PARENT: self._opened().id, STAGE: name, STAGE_KEY: key}
-        run = self._create(name, tags, params)
+        run = self._unless_away(START_SECONDS, f"record {name}", partial(self._begin, name, tags, params))
+        if run is None:
+            yield MemoryRun(UNRECORDED, name, tags, dict(params))
+            return
         try:
             yield run
         except BaseException as error:
-            self._record_beside(error, partial(run.end, error))
+            self._record_beside(error, partial(run.end, Patience(), error))
             raise
-        run.end()
+        self._end(run, name)
 
     def headline(self, metrics: Mapping[str, float]) -> None:
         """Show final figures on the parent run."""
@@ -120,10 +140,17 @@ class MLflowTracker:
     def register_model(
         self, name: str, folder: Path, stage_run: StageRun, tags: Mapping[str, str], system: str = ""
     ) -> str:
-        """Register a model and give the version the alias `challenger`."""
-        with self._line.told():
-            run = self._line.client.get_run(stage_run.id)
-            return register_folder(self._line.client, run, name, folder, tags, system)
+        """Register a model."""
+
+        def register() -> str:
+            with self._line.told():
+                run = self._line.client.get_run(stage_run.id)
+                return register_folder(self._line.client, run, name, folder, tags, system)
+
+        if stage_run.id == UNRECORDED:
+            self._tell(f"MLflow: {name} is not registered, as its stage could not be recorded.")
+            return ""
+        return self._unless_away(END_SECONDS, f"register {name}", register) or ""
 
     def __enter__(self) -> Self:
         return self
@@ -134,12 +161,46 @@ class MLflowTracker:
         if error is None:
             self.close()
         else:
-            self._record_beside(error, partial(self.close, status_after(error)))
+            self._record_beside(error, partial(self._close_beside, status_after(error)))
+
+    def _close_beside(self, status: Status) -> None:
+        parent, self._parent = self._parent, None
+        if parent is not None and not self._joined:
+            parent.end(Patience(), status=status)
 
     def _opened(self) -> MLflowRun:
         if self._parent is None:
             raise RuntimeError("The tracker is not open.")
         return self._parent
+
+    def _join(self, run_id: str) -> None:
+        with self._line.told():
+            self._experiment_id = self._line.client.get_run(run_id).info.experiment_id
+
+    def _begin(self, name: str, tags: Mapping[str, str], params: Mapping[str, Scalar]) -> MLflowRun:
+        if not self._experiment_id:
+            self._join(self._opened().id)
+        return self._create(name, tags, params)
+
+    def _unless_away(self, seconds: float, to: str, call: Callable[[], Answer]) -> Answer | None:
+        """What a call gives; None, and a line for whoever watches, if MLflow stays away."""
+        patience = Patience(seconds, self._tell)
+        try:
+            return patience.insist(f"MLflow at {self._line.uri}", call, is_away)
+        except ServiceError as error:
+            if not is_away(error):
+                raise
+            self._tell(f"MLflow was away for too long to {to}; the run goes on. {error}")
+            return None
+
+    def _end(self, run: MLflowRun, what: str, status: Status | None = None) -> None:
+        """End a run whose work is done; MLflow's absence does not undo it."""
+        try:
+            run.end(Patience(END_SECONDS, self._tell), status=status)
+        except ServiceError as error:
+            if not is_away(error):
+                raise
+            self._tell(f"MLflow has not all that was recorded of {what}; the run goes on. {error}")
 
     def _create(self, name: str, tags: Mapping[str, str], params: Mapping[str, Scalar]) -> MLflowRun:
         with self._line.told():

@@ -10,6 +10,11 @@ _NEEDED = ("config.json", "tokenizer.json", "*.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 
 
+def registered_name(use_case: str) -> str:
+    """What MLflow's registered model of a use case is called."""
+    return f"retort-{use_case}"
+
+
 def check_model_folder(folder: Path) -> None:
     """Check that a folder can be served, and without running code from its files.
 

@@ -1,7 +1,8 @@
 """The process of a Prefect server: `prefect server start` with two guards around it.
 
 It is run by its path (`python -P prefect_process.py --port 4200 --lock FILE [--parent PID]`), so it needs
-nothing but the standard library and Prefect; `servers` imports it for that path only. The guards:
+nothing but the standard library and Prefect; `servers` imports it for that path only. It mends one fault of
+Prefect's (see `_let_the_clock_start_runs`). The guards:
 
 - One at a time until it listens. Two servers that begin on a fresh database together would both
   create its tables, and one of them would die.
@@ -42,8 +43,28 @@ def main() -> None:
     lock = arguments.lock.open("ab")
     fcntl.flock(lock, fcntl.LOCK_EX)
     threading.Thread(target=_release_when_listening, args=(lock, arguments.port), daemon=True).start()
+    _let_the_clock_start_runs()
     sys.argv = command
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+
+
+def _let_the_clock_start_runs() -> None:
+    """Let Prefect 3.8 plan runs with SQLAlchemy 2.1.
+
+    Its scheduler inserts rows with keys that are no columns, such as `state`. SQLAlchemy 2.0 left them out;
+    2.1 wants to be told what such a key does, or refuses: the log has an error once a minute, and no cron
+    ever starts a run. They are told to do nothing.
+    """
+    from prefect.server.database.orm_models import FlowRun
+    from sqlalchemy.ext.hybrid import hybrid_property
+
+    for part in FlowRun.__mro__:
+        for attribute in vars(part).values():
+            if isinstance(attribute, hybrid_property) and attribute.bulk_dml_setter is None:
+                attribute.inplace.bulk_dml(_do_nothing)
+
+
+def _do_nothing(cls: object, mapping: object, value: object) -> None: ...
 
 
 def _end_with(parent: int) -> None:

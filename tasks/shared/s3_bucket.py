@@ -4,15 +4,15 @@ The only module that knows boto3, and one that knows nothing of artifacts. Crede
 chain, in practice from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment.
 """
 
-import random
+import copy
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 import boto3
 import botocore.session
@@ -29,19 +29,20 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from configs.errors import Problem
-from tasks.shared.errors import StoreError
+from tasks.shared.errors import StoreAwayError, StoreError
+from tasks.shared.patience import Patience
 
 Answer = TypeVar("Answer")
 
-# After the first failure. A server that restarts is back sooner; one that is not there is reported in
-# under 15 s, and one that freezes in the middle of a large file in about a minute.
-_PATIENCE_SECONDS = 8.0
+# A server that freezes in the middle of a large file is noticed in about a minute.
 _CONNECT_SECONDS = 2.0
-_FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.1, 2.0
 _TRANSFER = TransferConfig(
     multipart_chunksize=8 << 20, max_concurrency=4, preferred_transfer_client="classic"
 )
+PAGE_KEYS = 1000
 _MISSING = ("NoSuchKey", "404")
+# This machine's clock jumped: whatever keeps it right will put it back.
+_SKEWED = "RequestTimeTooSkewed"
 _REFUSED = ("PreconditionFailed", "NoSuchKey")
 _PASSING = (NoConnectionError, HTTPClientError, IncompleteReadError, S3TransferRetriesExceededError)
 _SESSION_LOCK = threading.Lock()
@@ -55,12 +56,10 @@ class StoredObject:
     Attributes:
         body: Its bytes.
         etag: What its conditions refer to; changes with the bytes.
-        age: Seconds since it was written, by the server's clock at both ends.
     """
 
     body: bytes
     etag: str
-    age: float
 
 
 @dataclass(frozen=True)
@@ -71,28 +70,46 @@ class UploadedFile:
     bytes: int
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """One line of a listing: the key, the bytes, and the seconds since it was written, told by the server."""
+
+    key: str
+    bytes: int
+    age: float
+
+
 class Bucket:
     """One bucket behind one endpoint; nothing is sent before the first call.
 
-    Every method raises StoreError: the server cannot be reached, or it refused.
+    Every method raises StoreError: the server refused, or (StoreAwayError) it cannot be reached.
     """
 
-    def __init__(self, name: str, endpoint: str) -> None:
+    def __init__(self, name: str, endpoint: str, patience: Patience | None = None) -> None:
         self.name = name
         self.endpoint = endpoint
+        self._patience = patience or Patience()
+
+    def with_patience(self, patience: Patience) -> Self:
+        """The same bucket, through the same connections, with another patience."""
+        other = copy.copy(self)
+        other._patience = patience
+        return other
 
     def uri(self, key: str) -> str:
         """Give the address of an object."""
         return f"s3://{self.name}/{key}"
+
+    def clock(self) -> datetime | None:
+        """Give the server's time, in whole seconds; None if there is no such bucket."""
+        return self._call("", lambda: _server_time(self._small.head_bucket(Bucket=self.name)), *_MISSING)
 
     def read(self, key: str) -> StoredObject | None:
         """Read a small object, if it exists."""
 
         def get() -> StoredObject:
             response = self._small.get_object(Bucket=self.name, Key=key)
-            now = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
-            age = (now - response["LastModified"]).total_seconds()
-            return StoredObject(response["Body"].read(), response["ETag"], age)
+            return StoredObject(response["Body"].read(), response["ETag"])
 
         return self._call(key, get, *_MISSING)
 
@@ -118,12 +135,31 @@ class Bucket:
 
     def keys(self, prefix: str) -> list[str]:
         """List the objects whose keys begin with a prefix."""
+        return list(self.walk(prefix))
 
-        def pages() -> list[str]:
-            found = self._small.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-            return [entry["Key"] for page in found for entry in page.get("Contents", [])]
+    def walk(self, prefix: str) -> Iterator[str]:
+        """Give the keys that begin with a prefix, sorted; no more than a page of them is in memory."""
+        return (entry.key for entry in self.entries(prefix))
 
-        return self._call(prefix, pages) or []
+    def entries(self, prefix: str) -> Iterator[ListedObject]:
+        """Like `walk`, with what a listing tells of each object."""
+        more: dict[str, str] = {}
+        while True:
+            page = self._page(prefix, more)
+            now = _server_time(page) if page else None
+            for entry in page.get("Contents", []):
+                age = (now - entry["LastModified"]).total_seconds() if now else 0.0
+                yield ListedObject(entry["Key"], entry["Size"], age)
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _page(self, prefix: str, more: dict[str, str]) -> dict[str, Any]:
+        def get() -> dict[str, Any]:
+            wanted = {"Bucket": self.name, "Prefix": prefix, "MaxKeys": PAGE_KEYS}
+            return dict(self._small.list_objects_v2(**wanted, **more))
+
+        return self._call(prefix, get) or {}
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object of any size within the bucket."""
@@ -196,21 +232,20 @@ class Bucket:
 
     def _call(self, key: str, function: Callable[[], Answer], *none_if: str) -> Answer | None:
         """Call the server, again and again while it may be restarting; None on the error codes `none_if`."""
-        deadline = None
-        delay = _FIRST_DELAY_SECONDS
-        while True:
+
+        def ask() -> Answer | None:
             try:
                 return function()
             except _FAILURES as error:
                 if _code(error) in none_if:
                     return None
-                now = time.monotonic()
-                deadline = deadline or now + _PATIENCE_SECONDS
-                pause = random.uniform(delay / 2, delay)
-                if not _may_pass(error) or now + pause > deadline:
-                    raise StoreError(self._problem(key, error)) from error
-            time.sleep(pause)
-            delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
+                raise
+
+        try:
+            return self._patience.insist(f"S3 at {self.endpoint}", ask, _may_pass)
+        except _FAILURES as error:
+            kind = StoreAwayError if _may_pass(error) else StoreError
+            raise kind(self._problem(key, error)) from error
 
     def _problem(self, key: str, error: Exception) -> Problem:
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -221,6 +256,8 @@ class Bucket:
             remedy = f"Check that the bucket `{self.name}` exists and that the credentials may use it."
             return Problem(self.uri(key), got, "access to the object", remedy)
         remedy = "Start the local services with `retort up`, or correct the endpoint."
+        if _code(error) == _SKEWED:
+            remedy = "Set the clock of this machine, or of the server."
         return Problem(
             self.endpoint, f"no usable answer ({error})", f"S3 with the bucket `{self.name}`", remedy
         )
@@ -239,6 +276,10 @@ def _descriptions() -> Any:
     return botocore.session.get_session().get_component("data_loader")
 
 
+def _server_time(response: Mapping[str, Any]) -> datetime:
+    return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+
+
 def _code(error: Exception) -> str:
     return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""
 
@@ -248,4 +289,4 @@ def _may_pass(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return isinstance(error, _PASSING)
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return status >= 500 or status == 429 or _code(error) == "ConditionalRequestConflict"
+    return status >= 500 or status == 429 or _code(error) in ("ConditionalRequestConflict", _SKEWED)

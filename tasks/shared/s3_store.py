@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from configs.errors import Problem
 from tasks.shared.artifacts import (
     MANIFEST_NAME,
     ArtifactRef,
@@ -38,7 +37,7 @@ from tasks.shared.disk import (
     wait_silently,
     write_file,
 )
-from tasks.shared.errors import StoreError
+from tasks.shared.patience import Patience
 from tasks.shared.s3_bucket import Bucket
 from tasks.shared.s3_lease import S3Lease
 from tasks.shared.store import parse_record
@@ -48,7 +47,13 @@ class S3Store:
     """A `Store` below a prefix of a bucket that exists; nothing is sent or created before the first call."""
 
     def __init__(
-        self, bucket: str, prefix: str, endpoint: str, cache: Path, lease_seconds: float = 60.0
+        self,
+        bucket: str,
+        prefix: str,
+        endpoint: str,
+        cache: Path,
+        lease_seconds: float = 60.0,
+        patience: Patience | None = None,
     ) -> None:
         """Describe the store.
 
@@ -58,8 +63,9 @@ class S3Store:
             endpoint: Where the server is, such as `http://127.0.0.1:8333`.
             cache: A folder of this machine, for what is fetched and for locks.
             lease_seconds: After how long without a sign of life a holder on another machine counts as dead.
+            patience: How long a server that went away is waited for; None: briefly.
         """
-        self._bucket = Bucket(bucket, endpoint)
+        self._bucket = Bucket(bucket, endpoint, patience)
         self._prefix = prefix
         self._cache = cache.absolute()
         self._lease_seconds = lease_seconds
@@ -67,10 +73,13 @@ class S3Store:
 
     def find(self, key: str) -> ArtifactRef | None:
         """Read the manifest, if there is one."""
+        manifest = self.manifest(key)
+        return manifest.reference(self._uri(key)) if manifest else None
+
+    def manifest(self, key: str) -> Manifest | None:
+        """Read one object."""
         stored = self._bucket.read(self._key("artifacts", key, MANIFEST_NAME))
-        if stored is None:
-            return None
-        return parse_manifest(stored.body, key, self._uri(key)).reference(self._uri(key))
+        return parse_manifest(stored.body, key, self._uri(key)) if stored else None
 
     def commit(
         self,
@@ -95,15 +104,8 @@ class S3Store:
         for name, entry in manifest.files.items():
             self._bucket.upload(self._key("artifacts", key, name), folder / name, entry.sha256)
         verify_files(folder, manifest, str(folder))
-        if key in self._leases and self._leases[key].lost.is_set():
-            raise StoreError(
-                Problem(
-                    self._uri(key),
-                    "another writer, who took the lease over while this process was away",
-                    "to be the only one",
-                    "Run again: what the other finished is then found.",
-                )
-            )
+        if key in self._leases:
+            self._leases[key].confirm()
         self._bucket.create(self._key("artifacts", key, MANIFEST_NAME), raw)
         return self.find(key) or manifest.reference(self._uri(key))
 
@@ -128,6 +130,30 @@ class S3Store:
             self._bucket.copy(folder + name, f"{base}-{number}/{name}")
         for name in sorted(names, key=lambda name: name != MANIFEST_NAME):
             self._bucket.delete(folder + name)
+
+    def list_artifacts(self) -> Iterator[str]:
+        """List the objects page by page; a thousand of them cost one request."""
+        area = self._prefixed("artifacts/")
+        for stored in self._bucket.walk(area):
+            key, _, name = stored.removeprefix(area).rpartition("/")
+            if name == MANIFEST_NAME and key.count("/") == 1:
+                yield key
+
+    def delete(self, key: str) -> None:
+        """Delete what this machine had fetched, then object by object, the manifest last."""
+        self.drop_checkpoints(key)
+        for copy in (self._cache / place("artifacts", key)).glob("*/"):
+            shutil.rmtree(copy)
+        folder = self._key("artifacts", key) + "/"
+        for stored in sorted(self._bucket.keys(folder), key=lambda name: name == folder + MANIFEST_NAME):
+            self._bucket.delete(stored)
+
+    def empty_quarantine(self) -> None:
+        """Delete object by object; shards stay, as they hold no feedback."""
+        area = self._prefixed("quarantine/")
+        for stored in self._bucket.keys(area):
+            if not stored.startswith(area + "shards/"):
+                self._bucket.delete(stored)
 
     @contextmanager
     def lease(self, key: str, on_wait: Callable[[], None] = wait_silently) -> Iterator[None]:
@@ -182,9 +208,8 @@ class S3Store:
 
     def read_record(self, key: str) -> dict[str, Any] | None:
         """Read the record's object, if there is one."""
-        name = self._key("records", key) + ".json"
-        stored = self._bucket.read(name)
-        return None if stored is None else parse_record(stored.body, self._bucket.uri(name))
+        stored = self._bucket.read(self._key("records", key) + ".json")
+        return None if stored is None else parse_record(stored.body)
 
     def put_shard(self, namespace: str, data: bytes) -> str:
         """Write the file into the cache, then upload it; S3 shows it when it is complete."""

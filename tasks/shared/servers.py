@@ -1,8 +1,9 @@
-"""The three local servers: how each is started and how to see that it is ready.
+"""The three local servers and the worker: how each is started and how to see that it is ready.
 
 All listen on loopback only. When they are started, found and stopped is the affair of `services`.
 """
 
+import base64
 import http.client
 import json
 import secrets
@@ -14,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from configs.errors import Problem
-from tasks.shared import prefect_process
+from tasks.shared import prefect_process, worker_process
 from tasks.shared.errors import ServiceError
 from tasks.shared.processes import LOOPBACK
 from tasks.shared.service_files import S3Credentials
 
-PREFECT, MLFLOW, S3 = "prefect", "mlflow", "s3"
+PREFECT, MLFLOW, S3, WORKER = "prefect", "mlflow", "s3", "worker"
 BUCKET = "retort"
+# Of Prefect's: what it hands out is started by the worker.
+POOL = "retort"
 # The last four are the parts behind S3.
 PREFERRED_PORTS = {
     PREFECT: 4200,
@@ -31,6 +34,7 @@ PREFERRED_PORTS = {
     "filer": 8888,
     "admin": 23646,
 }
+WORKER_PORT = 4280
 # SeaweedFS gives each of its parts a second, gRPC port that is this much higher than the first.
 WEED_TWIN = 10000
 
@@ -39,6 +43,7 @@ _PROBE_KEY = "probe"
 _ANSWER_SECONDS = 2.0
 # A first question may make the server create its tables: to ask again meanwhile would be worse than to wait.
 _PROBE_SECONDS = 30.0
+_EVENT_SECONDS = 10.0
 _WEED_PARTS = (S3, "master", "volume", "filer", "admin")
 
 Probe = Callable[[int], str | None]
@@ -70,7 +75,7 @@ def prefect_api(port: int) -> str:
 
 
 def prefect_launch(
-    home: Path, port: int, environment: Mapping[str, str], parent: int | None = None
+    home: Path, port: int, environment: Mapping[str, str], login: str, parent: int | None = None
 ) -> Launch:
     """Give how to start a Prefect server on the database of this home.
 
@@ -78,6 +83,7 @@ def prefect_launch(
         home: The folder of all state.
         port: The loopback port to serve.
         environment: As `env.server_environment` gives it.
+        login: What it asks of everybody, as `service_files.prefect_login` gives it.
         parent: The process to end with; None for a server that outlives everybody.
     """
     folder = home / "prefect"
@@ -87,7 +93,24 @@ def prefect_launch(
         command += ["--parent", str(parent)]
     # By default, any web page that the user's browser shows may call the API.
     origins = f"{address(port)},http://localhost:{port}"
-    return Launch(command, {**environment, "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins}, folder)
+    settings = {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
+        "PREFECT_SERVER_API_AUTH_STRING": login,
+    }
+    return Launch(command, {**environment, **settings}, folder)
+
+
+def worker_launch(home: Path, port: int, environment: Mapping[str, str]) -> Launch:
+    """Give how to start the worker, which starts the nights.
+
+    Args:
+        home: The folder of all state.
+        port: The loopback port on which it says whether it asks for work.
+        environment: As `env.worker_environment` gives it, with where the servers are.
+    """
+    command = [sys.executable, "-P", worker_process.__file__, "--pool", POOL]
+    settings = {"PREFECT_WORKER_WEBSERVER_HOST": LOOPBACK, "PREFECT_WORKER_WEBSERVER_PORT": str(port)}
+    return Launch(command, {**environment, **settings}, home / "prefect")
 
 
 def mlflow_launch(
@@ -184,9 +207,19 @@ def aws_variables(credentials: S3Credentials) -> dict[str, str]:
     }
 
 
-def probe_prefect(port: int) -> str | None:
-    """Say what keeps a Prefect server from being ready; None if it is. It asks the database, too."""
-    return _complaint(port, "GET", "/api/health") or _complaint(port, "POST", "/api/flows/count", {})
+def prefect_probe(login: str) -> Probe:
+    """Give the probe of a Prefect server: it must know this login, and its database must answer."""
+
+    def probe(port: int) -> str | None:
+        status = _ask(port, "POST", "/api/flows/count", {}, _PROBE_SECONDS, login)
+        return None if status == 200 else f"/api/flows/count answers {status}"
+
+    return probe
+
+
+def probe_worker(port: int) -> str | None:
+    """Say what keeps the worker from starting what it is given; None if nothing does."""
+    return _complaint(port, "GET", "/health")
 
 
 def probe_mlflow(port: int) -> str | None:
@@ -232,17 +265,33 @@ def answers(port: int) -> bool:
     return isinstance(_ask(port, "GET", "/health", None, _ANSWER_SECONDS), int)
 
 
+def send_events(port: int, login: str, events: Sequence[Mapping[str, object]]) -> str | None:
+    """Hand events to the Prefect server on a port; say what went wrong, None if nothing did."""
+    status = _ask(port, "POST", "/api/events", events, _EVENT_SECONDS, login)
+    return None if status == 204 else f"/api/events answers {status}"
+
+
 def _complaint(port: int, method: str, path: str, body: object = None) -> str | None:
     status = _ask(port, method, path, body, _PROBE_SECONDS)
     return None if status == 200 else f"{path} answers {status}"
 
 
-def _ask(port: int, method: str, path: str, body: object, seconds: float) -> int | str:
+def basic_authorization(login: str) -> str:
+    """Give the header by which a client logs in with `user:password`."""
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+def _ask(
+    port: int, method: str, path: str, body: object, seconds: float, login: str | None = None
+) -> int | str:
     """Ask a server of ours, past any proxy; give the HTTP status, or what went wrong."""
+    headers = {"Content-Type": "application/json"}
+    if login is not None:
+        headers["Authorization"] = basic_authorization(login)
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=seconds)
     try:
         content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/json"})
+        connection.request(method, path, content, headers)
         return connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return f"nothing ({error})"

@@ -1,9 +1,8 @@
-"""What `retort up` keeps on the disk: which servers it started, and the credentials of the S3 server.
+"""What `retort up` keeps on the disk: which servers it started, and the credentials of those that want some.
 
-Both files can be read by their owner only.
+The files can be read by their owner only.
 """
 
-import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +10,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from configs.errors import Problem
-from tasks.shared.disk import disk_errors, replacing
 from tasks.shared.errors import ServiceError
 from tasks.shared.processes import Process
+from tasks.shared.secret_files import drawn_once, write_private
 
 STATE_FILE = "services.json"
 CREDENTIALS_FILE = "s3-credentials.json"
+LOGIN_FILE = "prefect-login"
 
 
 class ServerRecord(BaseModel):
@@ -76,7 +76,7 @@ def read_records(home: Path) -> dict[str, ServerRecord]:
 def write_records(home: Path, records: dict[str, ServerRecord]) -> None:
     """Replace the record of the servers; with none left, there is no file."""
     if records:
-        _write_private(home / STATE_FILE, _RECORDS.dump_json(records, indent=2))
+        write_private(home / STATE_FILE, _RECORDS.dump_json(records, indent=2))
     else:
         (home / STATE_FILE).unlink(missing_ok=True)
 
@@ -111,11 +111,15 @@ def make_s3_credentials(home: Path) -> S3Credentials:
     path = home / CREDENTIALS_FILE
     if not path.exists():
         drawn = S3Credentials(access_key=secrets.token_hex(10), secret_key=secrets.token_urlsafe(30))
-        _write_private(path, drawn.model_dump_json().encode())
+        write_private(path, drawn.model_dump_json().encode())
     return read_s3_credentials(home)
 
 
-def _write_private(path: Path, data: bytes) -> None:
-    with disk_errors(path, len(data)), replacing(path) as out:
-        os.fchmod(out.fileno(), 0o600)
-        out.write(data)
+def prefect_login(home: Path) -> str:
+    """Give what Prefect's servers of this home ask for, `user:password`, and on the first call draw it.
+
+    Who may talk to Prefect may have the worker run anything: on a shared machine that is everybody, and
+    through a web page that the user's browser shows, anybody.
+    """
+    # Whose was first stays: its server may have begun.
+    return drawn_once(home / LOGIN_FILE, lambda: f"retort:{secrets.token_urlsafe(30)}")

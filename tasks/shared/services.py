@@ -1,6 +1,7 @@
 """The life of the local servers: `retort up`, `down` and `status`.
 
-What each server is told is in `servers`; the Prefect server of a single run is in `run_prefect`.
+What each server is told is in `servers`; the Prefect server of a single run is in `run_prefect`, the start of
+the worker in `worker`.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from tasks.shared.servers import (
     PREFERRED_PORTS,
     S3,
     WEED_TWIN,
+    WORKER,
     Launch,
     Probe,
     address,
@@ -30,8 +32,8 @@ from tasks.shared.servers import (
     mlflow_launch,
     prefect_api,
     prefect_launch,
+    prefect_probe,
     probe_mlflow,
-    probe_prefect,
     s3_launch,
     s3_probe,
 )
@@ -39,6 +41,7 @@ from tasks.shared.service_files import (
     S3Credentials,
     ServerRecord,
     make_s3_credentials,
+    prefect_login,
     read_records,
     read_s3_credentials,
     write_records,
@@ -48,6 +51,8 @@ Report = Callable[[str, str], None]
 State = Literal["running", "not answering", "dead", "not started"]
 
 SERVERS = (PREFECT, MLFLOW, S3)
+# Who was told where another is, and must be told again when that moves.
+FOLLOWERS = ((MLFLOW, S3), (WORKER, PREFECT))
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 15.0
@@ -96,7 +101,7 @@ def start_services(home: Path, report: Report) -> Services:
     """
     home = home.absolute()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(home, report), ExitStack() as undo:
+    with only_one(home, report), ExitStack() as undo:
         before = read_records(home)
         credentials = make_s3_credentials(home)
         ports = _choose_ports(before)
@@ -113,7 +118,7 @@ def start_services(home: Path, report: Report) -> Services:
             # At once: if we are killed now, `retort down` must find it.
             write_records(home, records)
             report(name, f"starts (process {records[name].process.pid})")
-        wait_ready(records, _probes(credentials), report, _START_SECONDS)
+        wait_ready(_servers(records), _probes(home, credentials), report, _START_SECONDS)
         undo.pop_all()
     return _services(records)
 
@@ -125,26 +130,35 @@ def find_services(home: Path) -> Services | None:
     return _services(records) if serving.issuperset(SERVERS) else None
 
 
+def prefect_port(home: Path) -> int | None:
+    """Where the Prefect server of `retort up` is, if its process lives, whatever became of the others."""
+    record = _alive(read_records(home.absolute())).get(PREFECT)
+    return record.port if record is not None else None
+
+
 def client_settings(home: Path, services: Services) -> dict[str, str]:
     """Give the variables by which Prefect, MLflow and boto3 in this process find the servers.
 
-    They hold the S3 server's key pair: hand them to `env.export`, and to nobody else.
+    They hold Prefect's login and the S3 server's key pair: hand them to `env.export`, and to nobody else.
     """
     return {
         "PREFECT_API_URL": services.prefect_api_url,
+        "PREFECT_API_AUTH_STRING": prefect_login(home.absolute()),
         "MLFLOW_TRACKING_URI": services.mlflow_url,
         **aws_variables(read_s3_credentials(home.absolute())),
     }
 
 
 def services_status(home: Path) -> list[ServiceStatus]:
-    """Give one row for each server, also for those that do not run."""
+    """Give one row for each server and the worker, also for those that do not run."""
     records = read_records(home.absolute())
-    return [_status_of(name, records.get(name)) for name in SERVERS]
+    return [_status_of(name, records.get(name)) for name in (*SERVERS, WORKER)]
 
 
 def stop_services(home: Path) -> dict[str, str]:
-    """Stop the servers that `start_services` recorded, and nothing else.
+    """Stop the servers and the worker that were recorded, and nothing else.
+
+    The worker goes first, so that a night that it runs can still tell Prefect that it ends.
 
     Returns:
         What became of each recorded server, by name; empty if none was recorded.
@@ -152,10 +166,11 @@ def stop_services(home: Path) -> dict[str, str]:
     home = home.absolute()
     if not home.exists():
         return {}
-    with _only_one(home, lambda _name, _message: None):
+    with only_one(home, lambda _name, _message: None):
         records = read_records(home)
         alive = _alive(records)
-        killed = stop([record.process for record in alive.values()], _STOP_SECONDS)
+        killed = stop([record.process for name, record in alive.items() if name == WORKER], _STOP_SECONDS)
+        killed += stop([record.process for record in alive.values()], _STOP_SECONDS)
         write_records(home, {})
     outcomes = dict.fromkeys(records, "was dead already")
     for name, record in alive.items():
@@ -164,7 +179,7 @@ def stop_services(home: Path) -> dict[str, str]:
     return outcomes
 
 
-def _only_one(home: Path, report: Report) -> AbstractContextManager[object]:
+def only_one(home: Path, report: Report) -> AbstractContextManager[object]:
     """Keep two commands from starting and stopping the same servers at a time."""
     return exclusive(home / "services.lock", lambda: report("retort", "waits for another `up` or `down`"))
 
@@ -183,12 +198,17 @@ def _choose_ports(before: Mapping[str, ServerRecord]) -> dict[str, int]:
 def _stop_misled(
     before: Mapping[str, ServerRecord], ports: Mapping[str, int], report: Report
 ) -> dict[str, ServerRecord]:
-    """Stop an MLflow server that was told of an S3 server at another port; give the living that remain."""
-    moved = S3 not in before or before[S3].port != ports[S3]
-    if moved and MLFLOW in _alive(before):
-        report(MLFLOW, "restarts, because the S3 server moves to another port")
-        stop([before[MLFLOW].process], _STOP_SECONDS)
+    """Stop who was told of a server that is at another port now; give the living that remain."""
+    for follower, leader in FOLLOWERS:
+        moved = leader not in before or before[leader].port != ports[leader]
+        if moved and follower in _alive(before):
+            report(follower, f"restarts, because {leader} moves to another port")
+            stop([before[follower].process], _STOP_SECONDS)
     return _alive(before)
+
+
+def _servers(records: Mapping[str, ServerRecord]) -> dict[str, ServerRecord]:
+    return {name: records[name] for name in SERVERS}
 
 
 def _launches(home: Path, ports: Mapping[str, int], credentials: S3Credentials) -> dict[str, Launch]:
@@ -196,12 +216,16 @@ def _launches(home: Path, ports: Mapping[str, int], credentials: S3Credentials) 
     return {
         S3: s3_launch(home, ports, environment, credentials),
         MLFLOW: mlflow_launch(home, ports[MLFLOW], environment, ports[S3], credentials),
-        PREFECT: prefect_launch(home, ports[PREFECT], environment),
+        PREFECT: prefect_launch(home, ports[PREFECT], environment, prefect_login(home)),
     }
 
 
-def _probes(credentials: S3Credentials) -> dict[str, Probe]:
-    return {S3: s3_probe(credentials), MLFLOW: probe_mlflow, PREFECT: probe_prefect}
+def _probes(home: Path, credentials: S3Credentials) -> dict[str, Probe]:
+    return {
+        S3: s3_probe(credentials),
+        MLFLOW: probe_mlflow,
+        PREFECT: prefect_probe(prefect_login(home)),
+    }
 
 
 def _services(records: Mapping[str, ServerRecord]) -> Services:
@@ -210,7 +234,7 @@ def _services(records: Mapping[str, ServerRecord]) -> Services:
         mlflow_url=address(records[MLFLOW].port),
         s3_endpoint=address(records[S3].port),
         buckets=(BUCKET,),
-        pids={name: record.process.pid for name, record in records.items()},
+        pids={name: record.process.pid for name, record in _servers(records).items()},
     )
 
 

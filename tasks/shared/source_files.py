@@ -38,13 +38,13 @@ def find_path(source: str) -> Path:
 
 
 @contextmanager
-def open_rows(path: Path, name: str, wanted: Collection[str]) -> Iterator[RowStream]:
+def open_rows(path: Path, name: str, wanted: Collection[str] | None) -> Iterator[RowStream]:
     """Open a file of rows for the length of a `with` block.
 
     Args:
         path: The file; its suffix tells the format.
         name: What errors call it.
-        wanted: The columns that matter.
+        wanted: The columns that matter; None: all of them.
 
     Raises:
         DataError: The format is unknown, or the file is broken as a whole; also inside the block.

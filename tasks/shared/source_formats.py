@@ -82,8 +82,8 @@ def csv_rows(lines: Iterable[bytes], delimiter: str, name: str) -> RowStream:
     return RowStream(header.cells, (_csv_record(header.cells, row) for row in rows))
 
 
-def parquet_rows(file: BinaryIO, name: str, wanted: Collection[str]) -> RowStream:
-    """Read the wanted columns of a Parquet file.
+def parquet_rows(file: BinaryIO, name: str, wanted: Collection[str] | None) -> RowStream:
+    """Read the wanted columns of a Parquet file; None: all of them.
 
     Raises:
         DataError: The file is broken; so do its rows where it is.
@@ -234,10 +234,10 @@ def _csv_record(header: list[str], row: _Cells) -> Record:
     return Record(row.line, dict(zip(header, row.cells, strict=True)), text)
 
 
-def _parquet_records(table: Any, name: str, wanted: Collection[str]) -> Iterator[Record]:
+def _parquet_records(table: Any, name: str, wanted: Collection[str] | None) -> Iterator[Record]:
     import pyarrow
 
-    columns = [column for column in table.schema_arrow.names if column in wanted]
+    columns = [column for column in table.schema_arrow.names if wanted is None or column in wanted]
     numbers = itertools.count(1)
     try:
         for batch in table.iter_batches(_PARQUET_BATCH, columns=columns):

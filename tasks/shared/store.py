@@ -7,15 +7,13 @@ The kinds of store are in `local_store` (a folder) and `s3_store` (a bucket). Th
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from configs.errors import Problem
 from tasks.shared.artifacts import MANIFEST_NAME, ArtifactRef, Manifest, read_manifest
 from tasks.shared.disk import wait_silently
-from tasks.shared.errors import StoreError
 
 
 class Store(Protocol):
@@ -27,6 +25,10 @@ class Store(Protocol):
         Raises:
             CorruptArtifactError: There is one, but its manifest cannot be read.
         """
+        ...
+
+    def manifest(self, key: str) -> Manifest | None:
+        """Give what an artifact holds and what it was made with; otherwise like `find`."""
         ...
 
     def commit(
@@ -64,6 +66,21 @@ class Store(Protocol):
         """Move an artifact aside, with the reason, so that its key is free again; hold the lease."""
         ...
 
+    def list_artifacts(self) -> Iterator[str]:
+        """Give the keys of all artifacts, sorted; their manifests are not read."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete an artifact, its checkpoints and this machine's copies for good; hold the lease.
+
+        The manifest goes last: what a kill leaves is still listed, and deleted by a second call.
+        """
+        ...
+
+    def empty_quarantine(self) -> None:
+        """Delete all artifacts that were moved aside, and the reasons, for good."""
+        ...
+
     def lease(self, key: str, on_wait: Callable[[], None] = wait_silently) -> AbstractContextManager[None]:
         """Be the only one who works on a key; taken over when the holder dies.
 
@@ -94,7 +111,7 @@ class Store(Protocol):
         ...
 
     def read_record(self, key: str) -> dict[str, Any] | None:
-        """Give what `write_record` kept last, or None."""
+        """Give what `write_record` kept last; None if there is nothing or it is damaged."""
         ...
 
     def put_shard(self, namespace: str, data: bytes) -> str:
@@ -119,14 +136,12 @@ class Store(Protocol):
         ...
 
 
-def parse_record(raw: bytes, shown: str) -> dict[str, Any]:
-    """Read a record's bytes; `shown` is the place that errors name."""
+def parse_record(raw: bytes) -> dict[str, Any] | None:
+    """Read a record's bytes; None if they are damaged, as no run should end for want of times and ids."""
     try:
         return dict(json.loads(raw))
-    except (ValueError, TypeError) as error:
-        raise StoreError(
-            Problem(shown, "no JSON", "a record as written", "Delete it: it holds times and ids only.")
-        ) from error
+    except (ValueError, TypeError):
+        return None
 
 
 def copy_artifact(key: str, source: Store, target: Store) -> ArtifactRef | None:

@@ -25,6 +25,7 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 FLOW_KEY = "retort.flow_key"
 STAGE = "retort.stage"
 STAGE_KEY = "retort.key"
+UNRECORDED = ""
 ERROR = "retort.error"
 NON_FINITE = "retort.non_finite"
 LINK = "retort.link"
@@ -35,7 +36,7 @@ class StageRun(Protocol):
 
     @property
     def id(self) -> str:
-        """The tracker's identifier of the run."""
+        """The tracker's identifier of the run; `UNRECORDED` if the tracker was away."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Add one point to each curve named. Points that are NaN or infinite go to a tag instead."""
@@ -113,7 +114,7 @@ class Tracker(Protocol):
     def register_model(
         self, name: str, folder: Path, stage_run: StageRun, tags: Mapping[str, str], system: str = ""
     ) -> str:
-        """Register a model and give the version the alias `challenger`.
+        """Register a model.
 
         Args:
             name: Name of the registered model.
@@ -124,6 +125,7 @@ class Tracker(Protocol):
 
         Returns:
             The version; that of an earlier call with the same files and system message, if there was one.
+            Empty if the tracker was away for minutes.
         """
 
     def __enter__(self) -> Self: ...

@@ -90,8 +90,8 @@ def test_the_base_states_every_key_that_is_described() -> None:
 
 
 def test_a_student_has_no_more_top_layers_than_layers() -> None:
-    stated = ["student.layers=8", "distill.tuning.layers=9"]
+    stated = ["student.layers=13", "distill.tuning.layers=14"]
     load_run_config(None, stated)
-    load_run_config(None, [stated[0], "distill.tuning.way=top_layers", "distill.tuning.layers=8"])
-    with pytest.raises(ConfigError, match=r"`distill.tuning.layers` 9 exceeds `student.layers` 8"):
+    load_run_config(None, [stated[0], "distill.tuning.way=top_layers", "distill.tuning.layers=13"])
+    with pytest.raises(ConfigError, match=r"`distill.tuning.layers` 14 exceeds `student.layers` 13"):
         load_run_config(None, [*stated, "distill.tuning.way=top_layers"])

@@ -12,10 +12,6 @@ from configs.load import load_run_config
         (["student.kind=pretrained"], "`student.source`, which is null"),
         (["student.source=owner/model"], "is not read by `student.kind` pruned"),
         (["student.kind=random", "student.source=owner/model"], "is not read by `student.kind` random"),
-        (
-            ["student.kind=pretrained", "student.source=owner/model", "student.kv_heads=1"],
-            "`student.kv_heads` cuts the teacher",
-        ),
     ],
 )
 def test_settings_that_contradict_each_other(overrides: list[str], named: str) -> None:
@@ -26,15 +22,16 @@ def test_settings_that_contradict_each_other(overrides: list[str], named: str) -
 
 
 def test_a_pretrained_student_needs_no_layers_of_ours() -> None:
-    frozen = "reward.frozen_layers=20"
+    # Nor our widths, which the default states.
+    frozen = "reward.frozen_layers=24"
     config = load_run_config(None, ["student.kind=pretrained", "student.source=owner/model", frozen])
     assert config.student.source == "owner/model"
     with pytest.raises(ConfigError, match=r"student\.layers"):
         load_run_config(None, [frozen])
 
 
-def test_the_default_student_is_the_most_influential_layers_in_full_width() -> None:
+def test_the_default_student_keeps_all_heads_and_half_the_layers() -> None:
     student = load_run_config(None, []).student
-    assert (student.kind, student.layers, student.layer_choice) == ("pruned", 12, "influence")
-    assert (student.kv_heads, student.ffn_channels, student.hidden_channels) == (None, None, None)
+    assert (student.kind, student.layers, student.layer_choice) == ("pruned", 16, "similarity")
+    assert (student.kv_heads, student.ffn_channels, student.hidden_channels) == (None, 1040, None)
     assert student.vocabulary == "trimmed"

@@ -63,7 +63,7 @@ def test_without_a_gap_only_equals_tie() -> None:
 
 def test_annotators_without_error_rank_by_the_rubric(exact: FeedbackConfig) -> None:
     for event in annotate(row(), ANSWERS, exact, seed=1):
-        placed = dict(zip((answer.text for answer in event.answers), event.ranks, strict=True))
+        placed = {answer.text: place for answer, place in event.placed}
         assert placed == {ANSWERS[0].text: 1, ANSWERS[1].text: 2, "no": None}
 
 
@@ -103,7 +103,7 @@ def test_noise_makes_mistakes_but_not_a_coin_toss(exact: FeedbackConfig) -> None
     right = []
     for number in range(100):
         for event in annotate(row(f"row-{number}"), ANSWERS[:2], noisy, seed=1):
-            ranks = dict(zip((answer.text for answer in event.answers), event.ranks, strict=True))
+            ranks = {answer.text: place for answer, place in event.placed}
             right.append((ranks[ANSWERS[0].text] or 9) < (ranks[ANSWERS[1].text] or 9))
     # Utilities are 1 apart, errors have a deviation of 0.7 each: P(N(1, 0.99) > 0) = 0.84.
     assert sum(right) / len(right) == pytest.approx(0.84, abs=0.06)
@@ -122,7 +122,7 @@ def test_a_taste_for_length_is_a_persons_own_and_lasts(exact: FeedbackConfig) ->
     fond = exact.model_copy(update={"bias": 5.0, "annotators": 9, "annotators_per_prompt": 9})
     taste = {person.name: person.taste for person in hire(fond, seed=1)}
     for event in annotate(row(), [ANSWERS[0], longer], fond, seed=1):
-        places = {answer.text: rank for answer, rank in zip(event.answers, event.ranks, strict=True)}
+        places = {answer.text: place for answer, place in event.placed}
         first, second = (places[text] or 99 for text in (ANSWERS[0].text, longer.text))
         if abs(taste[event.annotator]) > 1:
             assert (second < first) == (taste[event.annotator] > 0) or first == second == 99

@@ -13,7 +13,7 @@ import yaml
 if TYPE_CHECKING:
     from tests.flows.conftest import Retort
 
-COMMANDS = ("run", "tune", "summary", "config", "up", "down", "status")
+COMMANDS = ("run", "tune", "summary", "config", "up", "down", "status", "gc", "doctor")
 # 25 questions with an answer each, and three lines that are none.
 ROWS = [
     json.dumps(
@@ -138,7 +138,7 @@ def test_no_servers_to_stop_or_to_show(retort: "Retort") -> None:
     assert (down.code, down.out) == (0, "No servers of `retort up` are running.\n")
     status = retort("status")
     assert status.code == 0
-    assert status.out.count("not started") == 3
+    assert status.out.count("not started") == 4
     assert not retort.home.exists()
 
 

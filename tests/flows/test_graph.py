@@ -8,7 +8,7 @@ import pytest
 
 from configs.load import load_run_config
 from configs.schema import RunConfig
-from flows.graph import LADDER, PIPELINE, make_spec, walk
+from flows.graph import LADDER, NIGHT, PIPELINE, make_spec, route, walk
 from tasks.shared import caching
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.caching import ROOT, code_digests
@@ -22,8 +22,10 @@ EXTERNAL = {
     "teacher": "random:tiny",
     "student": "made here",
     "people": "simulated",
+    "warm_start": "none",
 }
 STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report")
+JUDGED = ("challenger", "champion", "unrefined")
 WITH_ROWS = set(STAGES) - {"report"}
 
 Keys = Callable[..., dict[str, str]]
@@ -79,9 +81,15 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         # guard compares the reward with it.
         ("tasks/ml/rubric.py", {"label", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/reward_loss.py", {"reward", "ppo"}),
-        ("tasks/ml/teacher.py", {"label", "score", "distill", "evaluate"}),
+        # PPO scores answers by what training a reward model scores them by.
+        ("tasks/ml/ranking_loss.py", {"reward", "ppo"}),
+        ("tasks/ml/reward_scale.py", {"reward"}),
+        ("tasks/ml/reward_start.py", {"reward"}),
+        ("tasks/feedback/rankings.py", {"reward"}),
+        ("tasks/ml/teacher.py", {"label", "score", "distill", "feedback", "evaluate"}),
         ("tasks/ml/decode.py", {"label", "distill", "feedback", "ppo", "evaluate"}),
         ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
+        ("tasks/ml/trl_trainer.py", {"ppo"}),
         ("tasks/ml/records.py", {"label", "score"}),
         ("tasks/ml/answer_filters.py", {"label"}),
         ("tasks/ml/beam.py", {"label"}),
@@ -97,12 +105,22 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/early_stopping.py", {"distill", "reward", "ppo"}),
         ("tasks/ml/closing.py", {"report"}),
         ("tasks/ml/rows.py", WITH_ROWS),
+        # PPO reads the card's verdict, the report shows it.
+        ("tasks/ml/reward_card.py", {"reward", "ppo", "report"}),
+        ("tasks/feedback/reward_report.py", {"reward"}),
+        ("tasks/feedback/votes.py", {"reward"}),
         ("tasks/feedback/simulate.py", {"feedback"}),
+        ("tasks/feedback/ai_judge.py", {"feedback"}),
+        ("tasks/ai_endpoint.py", {"feedback"}),
+        ("tasks/ml/chat_model.py", {"feedback"}),
+        ("tasks/feedback/checks.py", {"feedback"}),
+        ("tasks/feedback/audit_page.py", set()),
         ("tasks/feedback/events.py", {"feedback", "reward"}),
         ("tasks/templates/report.html", {"report"}),
         ("tasks/align_ppo.py", {"ppo"}),
         ("tasks/report.py", {"report"}),
         ("tasks/stage.py", set()),
+        ("tasks/warm_start.py", set()),
         ("tasks/place.py", set()),
         ("tasks/shared/store.py", set()),
         ("tasks/shared/record_shards.py", set()),
@@ -123,15 +141,17 @@ def test_a_line_of_a_file_changes_the_keys_of_the_stages_that_it_decides(
 
 
 def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
-    folders = [ROOT / "tasks" / name for name in ("ml", "feedback")]
-    pure = {f"tasks.{path.parent.name}.{path.stem}" for folder in folders for path in folder.glob("*.py")}
+    pure = {f"tasks.ml.{path.stem}" for path in (ROOT / "tasks" / "ml").glob("*.py")}
+    # What collects feedback decides no artifact; what is made of the events that it collects is in keys.
     files = [
-        path for path in (ROOT / "tasks").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        path
+        for path in (ROOT / "tasks").rglob("*")
+        if path.is_file() and not {"__pycache__", "feedback"} & set(path.parts)
     ]
     others = {path.relative_to(ROOT).as_posix() for path in files if path.suffix != ".py"}
-    stages = [*PIPELINE.values(), *LADDER.values()]
+    stages = [*PIPELINE.values(), *LADDER.values(), *NIGHT.values()]
     counted = {name for stage in stages for name in code_digests(stage.module, stage.files)}
-    empty = {"tasks.ml.__init__", "tasks.feedback.__init__"}
+    empty = {"tasks.ml.__init__"}
     assert len(pure) > 20
     assert others
     assert (pure | others) - counted == empty
@@ -143,8 +163,11 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
     [
         ("seed=8", set(STAGES)),
         ("name=other", {"ppo", "report"}),
+        # Nothing reads how the student is aligned: it decides which stages there are.
+        ("align=ppo", set()),
+        ("dpo.beta=0.3", set()),
         ("data.max_rows=99", {"clean"}),
-        ("teacher.revision=other", {"label", "score", "distill", "evaluate"}),
+        ("teacher.revision=other", {"label", "score", "distill", "feedback", "evaluate"}),
         ("student.layers=2", {"distill"}),
         ("student.kind=random", {"distill"}),
         ("label.samples=4", {"label"}),
@@ -154,6 +177,9 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("distill.tuning.way=lora", {"distill"}),
         ("feedback.noise=0.9", {"feedback"}),
         ("reward.epochs=5", {"reward"}),
+        ("reward.gate.least_pairs=9", {"reward"}),
+        # To go on all the same trains no reward model again.
+        ("ppo.reward_gate=stop", {"ppo"}),
         ("ppo.updates=3", {"ppo"}),
         ("evaluate.shots=3", {"evaluate"}),
     ],
@@ -169,9 +195,10 @@ def test_a_value_changes_the_keys_of_the_stages_that_read_it(
     [
         ("dataset", {"clean"}),
         ("general", {"clean"}),
-        ("teacher", {"label", "score", "distill", "evaluate"}),
+        ("teacher", {"label", "score", "distill", "feedback", "evaluate"}),
         ("student", {"distill"}),
         ("people", {"feedback"}),
+        ("warm_start", {"reward"}),
     ],
 )
 def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
@@ -230,9 +257,10 @@ def test_the_walk_gives_each_stage_what_it_needs(config: RunConfig) -> None:
         ["clean", "distill"],
         ["clean", "distill", "feedback"],
         ["clean", "distill", "reward"],
-        ["clean", "distill", "ppo"],
-        ["clean", "distill", "evaluate", "feedback", "label", "ppo", "reward", "score"],
+        ["aligned", "clean", "distill"],
+        ["aligned", "clean", "distill", "evaluate", "feedback", "label", "reward", "score"],
     ]
+    assert seen[7].inputs["aligned"] == refs["ppo"]
     for spec in seen:
         assert spec.key.startswith(f"{spec.stage}/")
         assert spec.module == PIPELINE[spec.stage].module
@@ -251,13 +279,71 @@ def test_a_spec_survives_the_way_to_another_process(config: RunConfig) -> None:
     assert StageSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
+def test_a_student_aligned_without_a_reward_model_is_the_one_that_is_evaluated() -> None:
+    config = load_run_config(SMOKE, ["align=dpo", "dpo.algorithm=kto"])
+    seen: dict[str, StageSpec] = {}
+
+    def run(spec: StageSpec) -> ArtifactRef:
+        seen[spec.stage] = spec
+        return ref(spec.stage)
+
+    refs = walk(config, EXTERNAL, run)
+    stages = ["clean", "label", "score", "distill", "feedback", "dpo", "evaluate", "report"]
+    assert list(seen) == list(refs) == stages
+    assert sorted(seen["dpo"].inputs) == ["clean", "distill", "feedback"]
+    expected = {"dpo": config.dpo.model_dump(mode="json"), "name": "smoke", "seed": config.seed}
+    assert seen["dpo"].config == expected
+    assert seen["evaluate"].inputs["aligned"] == seen["report"].inputs["aligned"] == refs["dpo"]
+    others = ["clean", "distill", "evaluate", "feedback", "label", "score"]
+    assert sorted(seen["report"].inputs) == ["aligned", *others]
+
+
+def test_a_route_leaves_out_what_belongs_to_other_ways_to_align() -> None:
+    assert route("ppo") == list(STAGES)
+    assert set(PIPELINE) - set(route("dpo")) == {"reward", "ppo"}
+    assert set(PIPELINE) - set(route("ppo")) == {"dpo"}
+
+
+def test_the_way_to_align_changes_the_keys_of_what_reads_the_aligned_model(config: RunConfig) -> None:
+    refs = {stage: ref(stage) for stage in (*STAGES, "dpo")}
+    other = load_run_config(SMOKE, ["align=dpo"])
+    walked = set(route("dpo"))
+    keys = [{s: make_spec(s, c, EXTERNAL, refs).key for s in walked} for c in (config, other)]
+    assert {stage for stage in walked if keys[0][stage] != keys[1][stage]} == {"evaluate", "report"}
+
+
 def test_a_stage_of_the_ladder_has_a_key_but_is_not_walked(config: RunConfig) -> None:
     assert not PIPELINE.keys() & LADDER.keys()
-    refs = {stage: ref(stage) for stage in STAGES}
-    spec = make_spec("dpo", config, EXTERNAL, refs)
-    assert spec.key.startswith("dpo/")
-    assert sorted(spec.inputs) == ["clean", "distill", "feedback"]
-    assert spec.config == {"dpo": config.dpo.model_dump(mode="json"), "seed": config.seed}
+    refs = {"clean": ref("clean"), "model": ref("distill")}
+    spec = make_spec("examine", config, EXTERNAL, refs)
+    assert spec.key.startswith("examine/")
+    assert sorted(spec.inputs) == ["clean", "model"]
+
+
+def test_the_stages_of_a_night_have_keys_but_are_not_walked(config: RunConfig) -> None:
+    assert not NIGHT.keys() & {*PIPELINE, *LADDER}
+    examined = {name: ref("examine", sha * 64) for name, sha in zip(JUDGED, "abc", strict=True)}
+    spec = make_spec("decide", config, EXTERNAL, examined)
+    assert {name: one.sha256 for name, one in spec.inputs.items()} == {
+        "challenger": "a" * 64,
+        "champion": "b" * 64,
+        "unrefined": "c" * 64,
+    }
+    # Who is the champion decides, not only who takes part.
+    exchanged = examined | {"challenger": examined["champion"], "champion": examined["challenger"]}
+    assert make_spec("decide", config, EXTERNAL, exchanged).key != spec.key
+    other = load_run_config(SMOKE, ["promotion.least_gain=0.3"])
+    assert make_spec("decide", other, EXTERNAL, examined).key != spec.key
+    unrefined = make_spec("examine_unrefined", config, EXTERNAL, {n: ref(n) for n in ("clean", "distill")})
+    assert sorted(unrefined.inputs) == ["clean", "distill"]
+
+
+def test_the_limits_of_drift_are_in_its_key(config: RunConfig) -> None:
+    refs = {name: ref(name) for name in ("clean", "distill", "collect")}
+    spec = make_spec("drift", config, EXTERNAL, refs)
+    assert sorted(spec.inputs) == ["clean", "collect", "distill"]
+    stricter = load_run_config(SMOKE, ["drift.limits.tasks.stop=0.3"])
+    assert make_spec("drift", stricter, EXTERNAL, refs).key != spec.key
 
 
 def test_editing_the_source_during_a_run_ends_it(tree: Path, config: RunConfig) -> None:

@@ -38,6 +38,7 @@ def test_every_rung_is_made_and_paid_by_stages_that_there_are() -> None:
         assert set(rung.paid) <= set(stages)
         assert stages[-1] == (rung.made_by or "clean")
         assert (rung.made_by is None) == (not rung.paid)
+        assert rung.align == ("dpo" if rung.name == "KD + DPO" else "ppo")
 
 
 def test_costs_are_added_up_and_the_largest_peak_counts() -> None:

@@ -1,5 +1,6 @@
 """The pipeline on the servers of `retort up`, in a home that has an embedded run behind it."""
 
+import base64
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.shared.service_files import read_s3_credentials
+from tasks.shared.service_files import prefect_login, read_s3_credentials
 from tasks.shared.services import Services, find_services, stop_services
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ class Servers:
         """What a server answers to a question by HTTP."""
         base = self.services.prefect_api_url if server == "prefect" else f"{self.services.mlflow_url}/api/2.0"
         body = json.dumps(question).encode()
-        request = urllib.request.Request(f"{base}/{path}", body, {"Content-Type": "application/json"})
+        login = base64.b64encode(prefect_login(self.retort.home).encode()).decode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
+        request = urllib.request.Request(f"{base}/{path}", body, headers)
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
 
@@ -109,7 +112,8 @@ def test_artifacts_are_in_the_bucket_only(servers: Servers) -> None:
 
 
 def test_prefect_shows_the_runs_and_which_stages_were_cached(servers: Servers) -> None:
-    runs = servers.ask("prefect", "flow_runs/filter", {"sort": "START_TIME_ASC"})
+    ours = {"flows": {"name": {"any_": ["distill-align"]}}, "sort": "START_TIME_ASC"}
+    runs = servers.ask("prefect", "flow_runs/filter", ours)
     # The first is the embedded one: the servers share its database.
     assert [run["state"]["name"] for run in runs] == ["Completed"] * 3
     for run, stage in zip(runs, ("clean", "reward", "evaluate"), strict=True):
@@ -173,15 +177,37 @@ def test_a_dataset_in_the_bucket_is_read_with_its_bad_lines_set_aside(
     assert [(row.file, row.line) for row in bad] == [(source, 2)]
 
 
-def test_status_shows_three_servers_and_down_stops_all(servers: Servers) -> None:
+def test_nights_are_planned_and_a_worker_waits_for_them(servers: Servers) -> None:
+    shown = servers.retort("schedule", "show", "--json")
+    assert shown.code == 0, shown.err
+    told = json.loads(shown.out)
+    assert told["schedule"]["cron"] == "0 2 * * *"
+    assert (told["nights"]["workers"], told["nights"]["waiting"]) == (1, [])
+    paused = servers.retort("schedule", "pause")
+    assert paused.out == "Kept, and told to the Prefect server.\n", paused.err
+    # Prefect starts a server of its own if it is imported before it is told where ours is.
+    assert "server" not in paused.err
+    night = {"deployments": {"name": {"any_": ["nightly"]}}}
+    assert [one["paused"] for one in servers.ask("prefect", "deployments/filter", night)] == [True]
+    starters = ("retort: enough feedback", "retort: a night crashed")
+    automations = {one["name"]: one["enabled"] for one in servers.ask("prefect", "automations/filter", {})}
+    assert {name for name, enabled in automations.items() if not enabled} == set(starters)
+
+
+def test_status_shows_servers_and_worker_and_down_stops_all(servers: Servers) -> None:
     shown = servers.retort("status")
     assert shown.code == 0
-    assert shown.out.count("running") == 3
+    assert shown.out.count("running") == 4
     for pid in servers.services.pids.values():
         assert str(pid) in shown.out
     down = servers.retort("down")
     assert down.code == 0
-    assert sorted(line.split(":")[0] for line in down.out.splitlines()) == ["mlflow", "prefect", "s3"]
+    assert sorted(line.split(":")[0] for line in down.out.splitlines()) == [
+        "mlflow",
+        "prefect",
+        "s3",
+        "worker",
+    ]
     assert servers.retort.is_alone_within(20), servers.retort.survivors()
     # What is in the bucket is not seen without it: the embedded run is as it was.
     assert find_services(servers.retort.home) is None

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from configs.load import load_run_config
 from configs.schema import RunConfig
@@ -132,3 +133,13 @@ def make_checkpoints(tmp_path: Path) -> Callable[..., FolderCheckpoints]:
 @pytest.fixture(scope="session")
 def interrupted() -> type[Exception]:
     return Interrupted
+
+
+@pytest.fixture
+def tokenizer() -> PreTrainedTokenizerFast:
+    """One word for each id: `w05` is 5."""
+    backend = Tokenizer(models.WordLevel({f"w{index:02}": index for index in range(40)}, unk_token="w03"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="w00", eos_token="w01", bos_token="w02", unk_token="w03"
+    )

@@ -21,7 +21,7 @@ from tasks.ml.rollout import Judges, Question
 from tasks.ml.train_ppo import PPOTrainer
 from tasks.ml.trainer import Watch
 from tasks.ml.workers import Alone, Distributed
-from tasks.shared.local_store import LocalStore
+from tasks.place import Place
 from tasks.stage import StoreCheckpoints
 
 QUESTIONS = [Question((5, 6, 7, second), str(second % 3)) for second in range(14, 30)]
@@ -47,7 +47,8 @@ def main(folder: Path, die_at: int | None, workers: bool) -> None:
     team = Distributed() if workers else Alone()
     scratch = folder / str(team.index)
     scratch.mkdir(exist_ok=True)
-    checkpoints = StoreCheckpoints(LocalStore(folder / "store"), "ppo/" + "0" * 64, scratch)
+    place = Place(home=folder, tracking_uri="none", experiment="none", quiet=True)
+    checkpoints = StoreCheckpoints(place, place.store(), "ppo/" + "0" * 64, scratch)
     points: list[dict[str, float]] = []
     watch = Watch(log=lambda metrics, step: points.append(metrics), checkpoints=checkpoints)
     judges = Judges(PaysTokens(build_llama(), {31: 1.0}), mean=0.0, deviation=1.0)

@@ -121,6 +121,22 @@ def test_an_example_longer_than_a_row_still_gets_one() -> None:
     assert len(group) == 6
 
 
+def test_what_belongs_together_is_never_cut_apart() -> None:
+    # Answers to one question that lay in two groups could not be compared.
+    examples = [Example((1, 2, 3 + n // 3), (9,) * 4) for n in range(9)]
+    units = [str(n // 3) for n in range(9)]
+    groups = group_examples(examples, ["key"] * 9, 22, units=units)
+    # Two of prefix, then 5 a branch: without units 4 branches would fit; three units of 15 each do not pair.
+    assert [[branch.index for branch in group.branches] for group in groups] == [
+        [0, 1, 2],
+        [3, 4, 5],
+        [6, 7, 8],
+    ]
+    assert [len(g.branches) for g in group_examples(examples, ["key"] * 9, 32, units=units)] == [6, 3]
+    assert [len(g.branches) for g in group_examples(examples, ["key"] * 9, 1, units=units)] == [3, 3, 3]
+    assert [len(g.branches) for g in group_examples(examples, ["key"] * 9, 22)] == [4, 4, 1]
+
+
 def many_groups() -> list[Group]:
     return [
         Group((1,) * (number % 37), (Branch((2,), (3,) * (number % 11), number),)) for number in range(300)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.ml.closing import MODELS, closing_rows, shortened, written
+from tasks.ml.closing import MODELS, closing_rows, not_people, shortened, written
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,16 @@ def test_a_row_for_each_metric_that_somebody_has() -> None:
     assert [row["label"] for row in rows] == ["accuracy", "words an answer"]
     assert rows[0]["cells"] == ["50.0 % [40.0, 60.0]" if model == "distilled" else "" for model in MODELS]
     assert rows[1]["cells"] == ["9.00 [8.00, 10.00]" if model == "aligned" else "" for model in MODELS]
+
+
+@pytest.mark.parametrize(
+    ("feedback", "makers"),
+    [
+        ({"simulated": 0}, ""),
+        ({"simulated": 9}, "simulated annotators"),
+        ({"simulated": 9, "ai_judged": 7, "ai_revised": 2}, "a model (AI feedback)"),
+        ({"simulated": 9, "ai_judged": 7, "ai_revised": 1}, "simulated annotators and a model (AI feedback)"),
+    ],
+)
+def test_who_judged_in_people_s_stead_is_said(feedback: dict[str, int], makers: str) -> None:
+    assert not_people(feedback) == makers

@@ -41,6 +41,25 @@ def test_a_scored_model_survives_its_folder(make_llama, tmp_path) -> None:
     assert load_tokenizer(tmp_path / "model").encode("abc") == byte_tokenizer().encode("abc")
 
 
+def test_a_score_is_the_mean_over_heads_which_survive_the_folder(make_llama, tmp_path) -> None:
+    model = ScoredModel(make_llama(), heads=3)
+    torch.nn.init.normal_(model.head.weight, generator=torch.Generator().manual_seed(0))
+    model.head.bias.data = torch.tensor([1.0, 2.0, 6.0])
+    model.save(tmp_path / "model", byte_tokenizer())
+    again = ScoredModel.load(tmp_path / "model")
+    hidden = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        by_head = again.head_scores(hidden)
+        assert by_head.shape == (2, 5, 3)
+        weights, row = model.head.weight.tolist(), hidden[1, 4].tolist()
+        expected = [
+            sum(w * h for w, h in zip(weights[head], row, strict=True)) + bias
+            for head, bias in enumerate((1.0, 2.0, 6.0))
+        ]
+        assert by_head[1, 4].tolist() == pytest.approx(expected, abs=1e-5)
+        assert again.scores(hidden)[1, 4].item() == pytest.approx(sum(expected) / 3, abs=1e-5)
+
+
 def test_the_head_computes_in_fp32_whatever_comes_in(make_llama) -> None:
     model = scored(make_llama)
     hidden = torch.randn(3, 16, generator=torch.Generator().manual_seed(1)).bfloat16()

@@ -2,7 +2,17 @@
 
 import pytest
 
-from tasks.ml.prompts import SYSTEM, chat, decode_answer, encode, encode_answer, encode_prompt, user_text
+from tasks.ml.prompts import (
+    SYSTEM,
+    chat,
+    decode_answer,
+    encode,
+    encode_answer,
+    encode_asked,
+    encode_prompt,
+    user_text,
+)
+from tasks.ml.rows import GENERAL
 from tasks.ml.teacher import byte_tokenizer
 
 
@@ -19,6 +29,14 @@ def test_the_prompt_is_the_chat_form_up_to_the_answer(tokenizer, make_row) -> No
     assert tokenizer.decode(list(ids)) == text
     assert ids[0] == tokenizer.bos_token_id
     assert ids.count(tokenizer.eos_token_id) == 2
+
+
+def test_what_was_asked_is_encoded_as_the_row_would_be(tokenizer, make_row) -> None:
+    for task in ("lookup", GENERAL):
+        row = make_row(task=task, context="Facts", question="Why?")
+        assert encode_asked(tokenizer, "Facts\nWhy?", task) == encode_prompt(tokenizer, row)
+    with_system = encode_prompt(tokenizer, make_row(context="", question="Why?"))
+    assert encode_asked(tokenizer, "Why?", "") == with_system
 
 
 def test_worked_examples_stand_before_the_question(make_row) -> None:

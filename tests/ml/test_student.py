@@ -64,7 +64,7 @@ def test_layers_that_do_nothing_are_left_out(make, teacher, layer_choice: str, l
 
 
 def test_the_table_says_what_was_measured(make) -> None:
-    table = make(layers=2).layer_table
+    table = make(layers=2, layer_choice="influence").layer_table
     assert [line["influence"] > 0.01 for line in table] == [True, False, False, True]
     blocks = [line["block_distance"] for line in make(layers=2, layer_choice="similarity").layer_table]
     assert blocks[1] == pytest.approx(0, abs=1e-6)

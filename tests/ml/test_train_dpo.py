@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.ml.batching import Branch, Group, pack, plan_epochs
-from tasks.ml.preferences import Preferences, with_pairs
+from tasks.ml.preferences import Preferences
 from tasks.ml.reward_loss import bradley_terry
 from tasks.ml.train_dpo import all_log_probs, answer_log_probs, reward_figures, train_dpo
 from tasks.ml.trainer import Watch
@@ -140,10 +140,3 @@ def test_the_bottom_stays_frozen(make_llama, settings) -> None:
     for name, tensor in model.state_dict().items():
         still = "embed" in name or "lm_head" in name or ".layers.0." in name or ".layers.1." in name
         assert torch.equal(tensor, before[name]) == still, name
-
-
-def test_groups_without_a_pair_inside_are_left_out() -> None:
-    parts = [Group((1,), (Branch((2,), (3,), index),)) for index in range(2)]
-    both = Group((1,), (Branch((2,), (3,), 2), Branch((2,), (4,), 3)))
-    pairs = Preferences(torch.tensor([0, 3]), torch.tensor([1, 2]), torch.ones(2))
-    assert with_pairs([*parts, both], pairs) == [both]

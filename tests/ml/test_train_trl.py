@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from tokenizers import processors
+from transformers import LlamaForCausalLM
 
 from tasks.ml.models import ScoredModel
 from tasks.ml.rollout import Judges, Question
@@ -31,16 +31,6 @@ class CountingBar:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-
-
-@pytest.fixture
-def tokenizer() -> PreTrainedTokenizerFast:
-    """One word for each id: `w05` is 5."""
-    backend = Tokenizer(models.WordLevel({f"w{index:02}": index for index in range(40)}, unk_token="w03"))
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token="w00", eos_token="w01", bos_token="w02", unk_token="w03"
-    )
 
 
 @pytest.fixture

@@ -186,3 +186,12 @@ def test_places_are_these() -> None:
 def test_a_file_entry_refuses_what_is_no_digest() -> None:
     with pytest.raises(ValueError, match="sha256"):
         FileEntry(sha256=ABC + "\n", bytes=3)
+
+
+def test_a_summary_is_given_in_the_order_in_which_it_is_read_back(tmp_path: Path) -> None:
+    # A report of stages just run showed them in another order than one of stages that were found.
+    (tmp_path / "file").write_text("x")
+    manifest = make_manifest("clean/" + "0" * 64, "clean", tmp_path, (), {}, {"b": 1, "a": {"d": 1, "c": 2}})
+    stored = parse_manifest(manifest.to_bytes(), manifest.key, "shown")
+    assert list(manifest.summary) == list(stored.summary) == ["a", "b"]
+    assert list(manifest.summary["a"]) == ["c", "d"]

@@ -94,7 +94,10 @@ def test_a_key_is_a_stage_and_the_digest_of_all_that_counts() -> None:
         "code": code,
         "libraries": {
             name: metadata.version(name)
-            for name in ("torch", "transformers", "tokenizers", "numpy", "peft", "trl", "bitsandbytes")
+            for name in (
+                *("torch", "transformers", "tokenizers", "numpy"),
+                *("peft", "trl", "bitsandbytes", "krippendorff"),
+            )
         },
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -86,7 +86,7 @@ def served() -> Iterator[Served]:
 
 def endpoint(served: Served, **changes: Any) -> Endpoint:
     plain = {"model": "m", "max_tokens": 9, "temperature": 0.5, "concurrency": 1, "retries": 2, "timeout": 5}
-    return Endpoint(url=served.url, **{**plain, **changes})
+    return Endpoint("label.endpoint", url=served.url, **{**plain, **changes})
 
 
 def requests(*names: str) -> dict[str, ChatRequest]:
@@ -210,6 +210,6 @@ def test_what_is_no_completion_is_no_answer(served: Served) -> None:
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    nowhere = Endpoint("http://127.0.0.1:9/v1", "m", 9, 0.5, 4, 1, 1.0)
+    nowhere = Endpoint("label.endpoint", "http://127.0.0.1:9/v1", "m", 9, 0.5, 4, 1, 1.0)
     with pytest.raises(ServiceError, match=r"3 of 3 answers missing .* from http://127\.0\.0\.1:9/v1"):
         list(ask(nowhere, None, requests("a", "b", "c"), 2, lambda: None))

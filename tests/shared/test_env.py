@@ -5,8 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
-from tasks.shared.env import endpoint_key, export, laptop_settings, read_env, server_environment
+from configs.variables import FEEDBACK_VARIABLE
+from tasks.shared.env import (
+    endpoint_key,
+    export,
+    feedback_url,
+    laptop_settings,
+    read_env,
+    server_environment,
+)
 
 
 def test_home_is_dot_retort_below_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +93,12 @@ def test_the_key_of_the_endpoint_is_read_and_not_passed_on(
     assert endpoint_key() == "sesame"
     assert "sesame" not in repr(read_env())
     assert "sesame" not in server_environment(tmp_path).values()
+
+
+def test_feedback_is_kept_below_home_unless_a_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home with `?` or `%` in its name put the feedback somewhere else: both mean something in a URL."""
+    monkeypatch.delenv(FEEDBACK_VARIABLE, raising=False)
+    assert feedback_url(Path("/home/anna/.retort")) == "sqlite:////home/anna/.retort/feedback.db"
+    assert make_url(feedback_url(Path("/what? 100%41"))).database == "/what? 100%41/feedback.db"
+    monkeypatch.setenv(FEEDBACK_VARIABLE, "postgresql://localhost/feedback")
+    assert feedback_url(Path("/home/anna/.retort")) == "postgresql://localhost/feedback"

@@ -98,7 +98,7 @@ def greedy(model: Any, prompt: str, steps: int) -> str:
     return " ".join(WORDS[token] for token in answer if token > 1)
 
 
-def test_model_is_registered_once_and_is_the_challenger(
+def test_model_is_registered_once_and_gets_no_alias(
     tracker: MLflowTracker, run: StageRun, client: Any, uri: str, tmp_path: Path
 ) -> None:
     save_tiny_model(tmp_path / "student")
@@ -108,7 +108,9 @@ def test_model_is_registered_once_and_is_the_challenger(
     (tmp_path / "student" / "manifest.json").write_text("{}")
     again = MLflowTracker(uri, "x").register_model("student", tmp_path / "student", run, {}, "be brief")
     assert (first, again) == ("1", "1")
-    version = client.get_model_version_by_alias("student", "challenger")
+    version = client.get_model_version("student", "1")
+    # Each rung of a ladder became the challenger, and MLflow then said something else than the log.
+    assert client.get_registered_model("student").aliases == {}
     assert (str(version.version), version.run_id, version.tags["stage"]) == ("1", run.id, "distill")
 
 
@@ -117,7 +119,7 @@ def test_registered_model_answers_greedily(
 ) -> None:
     model = save_tiny_model(tmp_path / "answers")
     tracker.register_model("answers", tmp_path / "answers", run, {}, "be brief")
-    served = consumer.pyfunc.load_model("models:/answers@challenger")
+    served = consumer.pyfunc.load_model("models:/answers/1")
     expected = [greedy(model, "be brief is an apple healthy", 6), greedy(model, "be brief pear", 6)]
     assert served.predict(["is an apple healthy", "pear"]) == expected
     assert expected[0] != expected[1]

@@ -1,6 +1,9 @@
 """The Prefect server of a single run: it comes up beside others and never outlives its run."""
 
+import base64
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +17,7 @@ from tasks.shared.env import server_environment
 from tasks.shared.errors import ServiceError
 from tasks.shared.processes import birth
 from tasks.shared.run_prefect import start_prefect
+from tasks.shared.service_files import prefect_login
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,8 +28,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("run_prefect")
 
 
-def _count_flows(api_url: str) -> Any:
-    request = urllib.request.Request(f"{api_url}/flows/count", b"{}", {"Content-Type": "application/json"})
+def _count_flows(home: Path, api_url: str) -> Any:
+    login = base64.b64encode(prefect_login(home).encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
+    request = urllib.request.Request(f"{api_url}/flows/count", b"{}", headers)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.loads(answer.read())
 
@@ -39,12 +45,35 @@ def test_two_runs_that_begin_a_database_together_both_get_a_server(home: Path) -
     try:
         for run in runs:
             run.wait_ready()
-            assert _count_flows(run.api_url) == 0
+            assert _count_flows(home, run.api_url) == 0
     finally:
         for run in runs:
             run.stop()
     assert [birth(run.pid) for run in runs] == [None, None]
     runs[0].stop()
+
+
+@pytest.mark.service
+@pytest.mark.timeout(150)
+def test_a_server_that_is_killed_comes_back_at_its_port(home: Path) -> None:
+    """The run failed at its end, hours later, for want of a server that only shows it."""
+    run = start_prefect(home, server_environment(home))
+    try:
+        run.wait_ready()
+        first = run.pid
+        os.kill(first, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                assert _count_flows(home, run.api_url) == 0
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        assert run.pid != first
+    finally:
+        run.stop()
+    assert [birth(pid) for pid in (first, run.pid)] == [None, None]
 
 
 @pytest.mark.service
@@ -72,7 +101,7 @@ time.sleep(100)
         try:
             assert run.stdout is not None
             pid, url = run.stdout.readline().split()
-            assert _count_flows(url) == 0
+            assert _count_flows(home, url) == 0
         finally:
             run.kill()
     deadline = time.monotonic() + 15

@@ -9,12 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
-from tasks.shared.errors import StoreError
+from tasks.shared import s3_lease
+from tasks.shared.errors import Problem, StoreAwayError, StoreError
+from tasks.shared.patience import Patience
 from tasks.shared.s3_bucket import Bucket
+from tasks.shared.s3_lease import S3Lease
 from tasks.shared.s3_store import S3Store
 
 if TYPE_CHECKING:
@@ -103,6 +108,36 @@ def test_a_server_that_is_back_within_seconds_is_waited_for(s3_server: "S3Server
         began = time.monotonic()
         assert S3Store(s3_server.bucket, "nothing", endpoint, tmp_path).find(KEY) is None
         assert time.monotonic() - began > 1.4
+
+
+def test_a_run_under_way_waits_longer_and_says_so(s3_server: "S3Server", tmp_path: Path) -> None:
+    """A stage of an hour was lost when the server was away for ten seconds at its commit."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "a.bin").write_bytes(b"abc")
+    lines: list[str] = []
+    with late_server(s3_server.endpoint, delay=11) as endpoint:
+        patience = Patience(60, lines.append)
+        store = S3Store(s3_server.bucket, "later", endpoint, tmp_path / "cache", patience=patience)
+        ref = store.commit(KEY, "student", tmp_path / "work", [], {}, {})
+    assert (S3Store(s3_server.bucket, "later", s3_server.endpoint, tmp_path).find(KEY) or ref) == ref
+    assert [line.partition("; ")[0].partition(" after")[0] for line in lines] == [
+        f"S3 at {endpoint} does not answer",
+        f"S3 at {endpoint} is back",
+    ]
+
+
+def test_a_clock_that_is_wrong_is_named(s3_server: "S3Server") -> None:
+    refused = {"Error": {"Code": "RequestTimeTooSkewed"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    bucket = Bucket(s3_server.bucket, s3_server.endpoint, Patience(0.5))
+    tries = []
+
+    def skewed() -> None:
+        tries.append(1)
+        raise ClientError(refused, "PutObject")  # type: ignore[arg-type]
+
+    with pytest.raises(StoreAwayError, match="Set the clock of this machine"):
+        bucket._call("key", skewed)
+    assert len(tries) > 1
 
 
 def test_a_missing_bucket_is_not_taken_for_a_missing_artifact(s3_server: "S3Server", tmp_path: Path) -> None:
@@ -205,6 +240,49 @@ def test_who_lost_the_lease_cannot_commit_and_leaves_it_to_the_other(
     kept = objects.read(place)
     assert kept is not None
     assert kept.body == other
+
+
+def test_a_holder_whose_server_was_away_still_holds_the_key(
+    s3_backend: "S3Backend", folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own stopwatch once told it that the lease was lost, though nobody had taken it."""
+    store = s3_backend.open()
+    with store.lease(KEY):
+        with monkeypatch.context() as patch:
+
+            def away(*_: object) -> None:
+                raise StoreAwayError(Problem("S3", "nothing", "an answer", "Wait."))
+
+            patch.setattr(Bucket, "replace", away)
+            time.sleep(2 * s3_backend.lease_seconds)
+        assert store.commit(KEY, "student", folder, [], {}, {}) == store.find(KEY)
+
+
+def test_a_rival_does_not_count_the_time_in_which_nobody_could_renew(
+    s3_backend: "S3Backend", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was away for minutes made every lease stale, so two wrote at once when it was back."""
+    objects = Bucket(s3_backend.bucket, s3_backend.endpoint)
+    objects.write(f"{s3_backend.prefix}/leases/{KEY}", b'{"owner":"held","seconds":60.0,"renewal":7}')
+    lease = S3Lease(objects, f"{s3_backend.prefix}/leases/{KEY}", 60.0)
+    watch = [0.0]
+    monkeypatch.setattr(s3_lease, "time", SimpleNamespace(monotonic=lambda: watch[0]))
+    read = Bucket.read
+
+    def look(at: float, took: float = 0.01) -> bool:
+        """Whether a look at some second, answered after some more, finds the lease free."""
+        watch[0] = at
+        monkeypatch.setattr(
+            Bucket, "read", lambda self, key: (watch.__setitem__(0, at + took), read(self, key))[1]
+        )
+        return lease._try([])
+
+    assert not look(0)
+    assert not look(50)
+    # Asked at 60 s; the server was away and answers at 300 s.
+    assert not look(60, took=240)
+    assert not look(360)
+    assert look(362)
 
 
 def test_a_lease_that_cannot_be_read_is_named(s3_backend: "S3Backend") -> None:

@@ -14,19 +14,20 @@ from tasks.shared.servers import (
     Launch,
     mlflow_launch,
     prefect_launch,
+    prefect_probe,
     probe_mlflow,
-    probe_prefect,
     s3_launch,
 )
 from tasks.shared.service_files import S3Credentials
 
+LOGIN = "retort:the-login"
 CREDENTIALS = S3Credentials(access_key="the-access-key", secret_key="the-secret-key")
 
 
 def _launches(home: Path) -> list[Launch]:
     environment = laptop_settings(home)
     return [
-        prefect_launch(home, 4200, environment),
+        prefect_launch(home, 4200, environment, LOGIN),
         mlflow_launch(home, 5000, environment, 8333, CREDENTIALS),
         s3_launch(home, PREFERRED_PORTS, environment, CREDENTIALS),
     ]
@@ -37,6 +38,7 @@ def test_no_secret_is_in_a_command_or_in_what_is_printed(tmp_path: Path) -> None
         shown = " ".join(launch.command) + repr(launch)
         assert "the-secret-key" not in shown
         assert "the-access-key" not in shown
+        assert "the-login" not in shown
     assert "the-secret-key" not in repr(CREDENTIALS)
 
 
@@ -47,13 +49,15 @@ def test_only_the_servers_of_the_store_get_its_credentials(tmp_path: Path) -> No
 
 
 def test_a_server_of_one_run_is_told_its_parent_and_others_are_not(tmp_path: Path) -> None:
-    command = prefect_launch(tmp_path, 4200, {}, parent=77).command
+    command = prefect_launch(tmp_path, 4200, {}, LOGIN, parent=77).command
     assert command[command.index("--parent") + 1] == "77"
-    assert "--parent" not in prefect_launch(tmp_path, 4200, {}).command
+    assert "--parent" not in prefect_launch(tmp_path, 4200, {}, LOGIN).command
 
 
 def test_other_web_pages_may_not_call_prefect(tmp_path: Path) -> None:
-    origins = prefect_launch(tmp_path, 4321, {}).environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]
+    environment = prefect_launch(tmp_path, 4321, {}, LOGIN).environment
+    origins = environment["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]
+    assert environment["PREFECT_SERVER_API_AUTH_STRING"] == LOGIN
     assert origins == "http://127.0.0.1:4321,http://localhost:4321"
 
 
@@ -61,7 +65,7 @@ def test_probes_complain_where_nobody_listens() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        for complaint in (probe_prefect(port), probe_mlflow(port)):
+        for complaint in (prefect_probe(LOGIN)(port), probe_mlflow(port)):
             assert complaint is not None
             assert "refused" in complaint
 
@@ -97,5 +101,5 @@ print(*(name for name in sys.argv[1:] if name not in known and not hasattr(prefe
         check=True,
         env=os.environ | laptop_settings(tmp_path),
     ).stdout.split()
-    assert len(names) == 23
+    assert len(names) == 26
     assert unknown == ["MLFLOW_MISTYPED", "PREFECT_MISTYPED"]

@@ -1,5 +1,6 @@
 """The local servers, for real: started, found, killed, started again and stopped."""
 
+import base64
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import pytest
 
 from tasks.shared.errors import ServiceError
 from tasks.shared.processes import birth
-from tasks.shared.service_files import read_records, read_s3_credentials
+from tasks.shared.service_files import prefect_login, read_records, read_s3_credentials
 from tasks.shared.services import (
     Services,
     client_settings,
@@ -30,6 +31,7 @@ from tasks.shared.services import (
 )
 
 NAMES = {"prefect", "mlflow", "s3"}
+PARTS = {*NAMES, "worker"}
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +81,11 @@ def _status_of(url: str) -> int:
             return error.code
 
 
-def _ask(url: str, question: object, method: str = "POST") -> Any:
+def _ask(url: str, question: object, method: str = "POST", login: str = "") -> Any:
     data = json.dumps(question).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    basic = f"Basic {base64.b64encode(login.encode()).decode()}"
+    headers = {"Content-Type": "application/json", "Authorization": basic}
+    request = urllib.request.Request(url, data, headers, method=method)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.loads(answer.read() or b"{}")
 
@@ -101,6 +105,7 @@ def test_nothing_runs_in_a_new_home(tmp_path: Path) -> None:
         ("prefect", "not started", None),
         ("mlflow", "not started", None),
         ("s3", "not started", None),
+        ("worker", "not started", None),
     ]
     assert not home.exists()
 
@@ -109,10 +114,10 @@ def test_a_stranger_with_a_recorded_number_is_not_stopped(tmp_path: Path) -> Non
     """After a reboot the numbers in the file belong to others; the file must go, the others must stay."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as bystander:
         try:
-            _state(tmp_path, {name: _record(bystander.pid, "an earlier boot 1", tmp_path) for name in NAMES})
+            _state(tmp_path, {name: _record(bystander.pid, "an earlier boot 1", tmp_path) for name in PARTS})
             assert {row.state for row in services_status(tmp_path)} == {"dead"}
             assert find_services(tmp_path) is None
-            assert stop_services(tmp_path) == dict.fromkeys(NAMES, "was dead already")
+            assert stop_services(tmp_path) == dict.fromkeys(PARTS, "was dead already")
             time.sleep(0.2)
             assert bystander.poll() is None
             assert not (tmp_path / "services.json").exists()
@@ -123,7 +128,7 @@ def test_a_stranger_with_a_recorded_number_is_not_stopped(tmp_path: Path) -> Non
 def test_a_living_server_that_does_not_answer_is_shown_as_such(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as mute:
         try:
-            _state(tmp_path, {name: _record(mute.pid, birth(mute.pid) or "", tmp_path) for name in NAMES})
+            _state(tmp_path, {name: _record(mute.pid, birth(mute.pid) or "", tmp_path) for name in PARTS})
             assert {row.state for row in services_status(tmp_path)} == {"not answering"}
             assert find_services(tmp_path) is None
         finally:
@@ -133,14 +138,15 @@ def test_a_living_server_that_does_not_answer_is_shown_as_such(tmp_path: Path) -
 @pytest.mark.service
 @pytest.mark.timeout(150)
 def test_up_gives_three_servers_that_work_together(home: Path, running: Services) -> None:
-    assert _ask(f"{running.prefect_api_url}/flows/count", {}) == 0
+    assert _ask(f"{running.prefect_api_url}/flows/count", {}, login=prefect_login(home)) == 0
     found = _ask(f"{running.mlflow_url}/api/2.0/mlflow/experiments/search", {"max_results": 5})
     assert [experiment["artifact_location"] for experiment in found["experiments"]] == ["mlflow-artifacts:/0"]
     assert _ask(f"{running.mlflow_url}/api/2.0/mlflow-artifacts/artifacts/0/note.txt", "kept", "PUT") == {}
     bucket = _bucket(home, running)
     assert bucket.Object("mlflow/0/note.txt").get()["Body"].read() == b'"kept"'
     assert find_services(home) == running
-    assert {row.state for row in services_status(home)} == {"running"}
+    states = {row.name: row.state for row in services_status(home)}
+    assert states == {**dict.fromkeys(NAMES, "running"), "worker": "not started"}
 
 
 @pytest.mark.service
@@ -169,9 +175,11 @@ def test_secrets_are_nowhere_that_others_can_read(home: Path, running: Services)
     assert {log.name for log in logs} >= {"prefect.log", "mlflow.log", "s3.log"}
     for place in [home / "services.json", *logs]:
         assert credentials.secret_key not in place.read_text(), place
+        assert prefect_login(home) not in place.read_text(), place
     commands = [psutil.Process(pid).cmdline() for pid in running.pids.values()]
-    assert credentials.secret_key not in f"{commands} {running} {services_status(home)}"
-    private = [home / "services.json", home / "s3-credentials.json", *logs]
+    for secret in (credentials.secret_key, prefect_login(home)):
+        assert secret not in f"{commands} {running} {services_status(home)}"
+    private = [home / "services.json", home / "s3-credentials.json", home / "prefect-login", *logs]
     private += [home / "mlflow.db", home / "prefect" / "prefect.db"]
     assert {path.name for path in private if path.stat().st_mode & 0o077} == set()
     assert home.stat().st_mode & 0o077 == 0
@@ -189,6 +197,16 @@ def test_nobody_without_the_key_pair_gets_at_the_data(home: Path, running: Servi
     assert _status_of(f"http://127.0.0.1:{ports['filer']}/buckets/retort/private") in (401, 404)
     assert _status_of(f"http://127.0.0.1:{ports['filer']}/buckets/retort/?limit=9") in (401, 404)
     assert _status_of(f"http://127.0.0.1:{ports['master']}/dir/status") == 404
+
+
+@pytest.mark.service
+@pytest.mark.timeout(150)
+def test_nobody_without_the_login_gets_at_prefect(running: Services) -> None:
+    """Whoever may talk to it may have the worker run any program."""
+    url = f"{running.prefect_api_url}/flows/count"
+    for login in ("", "retort:", "retort:wrong"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            _ask(url, {}, login=login)
 
 
 @pytest.mark.service
@@ -221,7 +239,7 @@ def test_a_killed_store_is_seen_and_comes_back_with_its_data(home: Path, running
     os.kill(running.pids["s3"], signal.SIGKILL)
     _wait_for(lambda: find_services(home) is None)
     states = {row.name: row.state for row in services_status(home)}
-    assert states == {"s3": "dead", "prefect": "running", "mlflow": "running"}
+    assert states == {"s3": "dead", "prefect": "running", "mlflow": "running", "worker": "not started"}
     again = start_services(home, lambda _name, _message: None)
     assert again.pids["s3"] != running.pids["s3"]
     others = {"prefect": running.pids["prefect"], "mlflow": running.pids["mlflow"]}

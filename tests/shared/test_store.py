@@ -110,7 +110,7 @@ def test_a_commit_without_files_is_refused(backend: "Backend", tmp_path: Path) -
 def test_a_summary_that_json_cannot_say_is_refused_before_anything_is_stored(
     backend: "Backend", folder: Path
 ) -> None:
-    with pytest.raises(StageError, match=r"value\.summary\.loss`: got nan"):
+    with pytest.raises(StageError, match=r"`summary\.loss`: got nan"):
         backend.open().commit(KEY, "student", folder, [], {}, {"loss": float("nan")})
     assert backend.places("artifacts") == set()
 
@@ -236,8 +236,8 @@ def test_a_record_is_replaced_and_is_no_part_of_the_artifact(backend: "Backend",
     assert backend.open("elsewhere").read_record(KEY) == {"seconds": 2.5}
     assert store.find(KEY) == before
     backend.overwrite(f"records/{KEY}.json", b"{")
-    with pytest.raises(StoreError, match=rf"records/{KEY}\.json`: got no JSON"):
-        store.read_record(KEY)
+    # No run should end for want of times and ids.
+    assert store.read_record(KEY) is None
 
 
 def test_a_lease_keeps_a_second_thread_waiting_and_tells_it_once(backend: "Backend") -> None:
@@ -290,3 +290,54 @@ def test_a_damaged_artifact_is_not_adopted(backend: "Backend", folder: Path, tmp
     with pytest.raises(CorruptArtifactError, match=r"weights\.bin"):
         copy_artifact(KEY, backend.open(), target)
     assert target.find(KEY) is None
+
+
+def test_all_artifacts_are_listed_by_key(backend: "Backend", folder: Path) -> None:
+    store = backend.open()
+    assert list(store.list_artifacts()) == []
+    keys = [f"{stage}/{letter * 64}" for stage, letter in (("clean", "b"), ("clean", "d"), ("ppo", "a"))]
+    # A manifest in a folder of an artifact's own is a file like any other.
+    write_files(folder, {"model/notes.json": b"{}"})
+    for key in reversed(keys):
+        store.commit(key, "x", folder, [], {}, {})
+    store.quarantine(keys[1], "test")
+    assert list(backend.open("elsewhere").list_artifacts()) == [keys[0], keys[2]]
+    # Half an artifact is none.
+    backend.remove(f"artifacts/{keys[0]}/manifest.json")
+    assert list(store.list_artifacts()) == [keys[2]]
+
+
+def test_what_is_deleted_is_gone_with_its_checkpoints(
+    backend: "Backend", folder: Path, tmp_path: Path
+) -> None:
+    store, other = backend.open(), "distill/" + "c" * 64
+    reference = commit(store, folder)
+    store.fetch(reference)
+    store.commit(other, "student", folder, [], {}, {})
+    (tmp_path / "x").write_bytes(b"x")
+    for key in (KEY, other):
+        store.put_checkpoint(key, "x", tmp_path / "x")
+    store.delete(KEY)
+    assert store.find(KEY) is None
+    assert backend.places("artifacts") == {f"artifacts/{other}/{name}" for name in (*FILES, "manifest.json")}
+    assert store.get_checkpoint(KEY, "x", tmp_path / "y") is False
+    assert store.get_checkpoint(other, "x", tmp_path / "y") is True
+    copies = [path for path in tmp_path.rglob("weights.bin") if KEY in path.as_posix()]
+    assert copies == []
+    store.delete(KEY)
+    assert read_artifact(store.fetch(commit(store, folder))) == FILES
+
+
+def test_the_quarantine_is_emptied_of_artifacts_alone(backend: "Backend", folder: Path) -> None:
+    store = backend.open()
+    store.empty_quarantine()
+    commit(store, folder)
+    store.quarantine(KEY, "test")
+    reference = commit(store, folder)
+    namespace = "label/" + "e" * 64
+    name = store.put_shard(namespace, b"kept")
+    backend.overwrite(f"shards/{namespace}/{name}", b"lost")
+    assert store.quarantine_shard(namespace, name)
+    store.empty_quarantine()
+    assert backend.places("quarantine") == {f"quarantine/shards/{namespace}/{name}"}
+    assert read_artifact(store.fetch(reference)) == FILES

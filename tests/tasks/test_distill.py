@@ -84,6 +84,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], Any, str, Path]]:
                 tracker,
                 lambda namespace: pytest.fail("no records are needed"),
                 {},
+                "no feedback is read",
             )
             summary = distill.run(context)
         return summary, stage_run, said.getvalue(), out

@@ -78,6 +78,7 @@ class Label:
                 tracker=nothing,
                 records=lambda namespace: RecordShards(store, namespace, self.said.append),
                 external={"teacher": "random:tiny"},
+                feedback_url="no feedback is read",
             )
             summary = tasks.label.run(context)
         return summary, load_rows(out / "rows.jsonl"), noted

@@ -65,6 +65,7 @@ def score(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], TeacherSignal]]
                 tracker,
                 lambda namespace: RecordShards(store, namespace, pytest.fail),
                 {"teacher": "random:tiny"},
+                "no feedback is read",
             )
             summary = tasks.score.run(context)
         return summary, TeacherSignal.load(out / "signal")

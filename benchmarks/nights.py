@@ -1,0 +1,183 @@
+"""Nights on the default case: from judgements on the real page to a decision, and what a night costs.
+
+Needs the home of a finished `retort run`, or makes one. First, some nights in a row: champion and
+challenger answer, simulated annotators judge on the page's API, and `retort nightly` learns from it and
+decides. Then the cost: a night with 1 % new feedback beside the run, and the same night with a history ten
+times as long. The last line on stdout is the result, one JSON object.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.feedback_server import ROOT
+from benchmarks.harness import BenchmarkError, note, print_result
+from benchmarks.simulated_people import judge_what_waits
+from configs.load import load_run_config
+from flows.last_run import LastRun, find_last
+from flows.results import load_latest
+from flows.run import present_place
+from tasks.feedback.events import FeedbackEvent, load_events
+from tasks.feedback.store.database import Database
+from tasks.feedback.store.event_store import EventStore
+from tasks.ml.rows import load_rows
+from tasks.model_registry import Candidate, ModelRegistry
+from tasks.shared.env import Env, feedback_url
+
+HOME = Path(".retort/benchmarks/nights")
+HISTORIES = (1, 10)  # times the run's own feedback
+NEW_SHARE = 0.01
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.nights", description=__doc__)
+    parser.add_argument("--home", type=Path, default=HOME, help="home of a finished run; made if missing")
+    parser.add_argument("--nights", type=int, default=3, help="nights in a row")
+    parser.add_argument("--questions", type=int, default=60, help="questions put to annotators before each")
+    parser.add_argument("--repeats", type=int, default=1, help="nights of each length of history")
+    return parser.parse_args(arguments)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the nights and count the costs."""
+    base = options.home.absolute() / "run"
+    if not (base / "latest" / "summary.json").is_file():
+        note("a run of the default case")
+        retort(base, "run", "--quiet")
+    full = sum(stage["seconds"] for stage in load_latest(base)["stages"])
+    result: dict[str, Any] = {"full_retrain_s": round(full, 1)}
+    result["nights"] = nights_in_a_row(base, options)
+    result["cost"] = cost(base, options)
+    one, ten = (result["cost"][f"history_x{factor}"]["seconds"] for factor in HISTORIES)
+    result["night_over_full"] = round(min(one) / full, 3)
+    result["ten_times_history"] = round(min(ten) / min(one), 3)
+    return result
+
+
+def nights_in_a_row(base: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each night decided; annotators judge before each."""
+    home = copy_home(base, options.home.absolute() / "row")
+    crown(home, 0)
+    config = load_run_config(None, [])
+    found = []
+    for night in range(options.nights):
+        retort(home, "feedback", "ask", "--questions", str(options.questions), "--wanted", "3")
+        rows = load_rows(artifact(home, "clean") / "rows.jsonl", "train")
+        judged = judge_what_waits(feedback_url(home), home.parent, rows, config.feedback, config.seed)
+        summary = json.loads(retort(home, "nightly", "--json", "--quiet"))
+        summary["judgements"] = judged
+        note(f"night {night + 1}: {summary['decision']}: {summary['reason']}")
+        found.append(
+            {name: value for name, value in summary.items() if name != "stages"} | stage_seconds(summary)
+        )
+    return found
+
+
+def cost(base: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a night with 1 % new feedback, for histories of two lengths."""
+    own = load_events(artifact(base, "feedback") / "events.jsonl")
+    found: dict[str, Any] = {f"history_x{factor}": {"seconds": []} for factor in HISTORIES}
+    for repeat in range(options.repeats):
+        for factor in HISTORIES:
+            home = copy_home(base, options.home.absolute() / f"history-{factor}")
+            history = repeated(own, factor)
+            new = repeated(own[: round(NEW_SHARE * len(own))], 1, f"new-{repeat}")
+            add(home, history)
+            crown(home, len(history))
+            add(home, new)
+            summary = json.loads(
+                retort(home, "nightly", "--json", "--quiet", f"nightly.least_events={len(new)}")
+            )
+            own_record = found[f"history_x{factor}"]
+            own_record |= {"history": len(history), "new": len(new), "decision": summary["decision"]}
+            own_record["seconds"].append(summary["seconds"])
+            own_record |= stage_seconds(summary)
+            note(f"history x{factor}: {summary['seconds']} s, {summary['decision']}: {summary['reason']}")
+    return found
+
+
+def crown(home: Path, watermark: int) -> None:
+    """Make the run's model the champion, as one that has learnt from the store up to a sequence."""
+    place, _ = present_place(Env(home))
+    registry = ModelRegistry(place, "nutrition")
+    refs = find_last(place, ("clean", "distill", "reward", "ppo"))
+    candidate = Candidate(
+        model=refs["ppo"],
+        clean=refs["clean"],
+        distill=refs["distill"],
+        reward=refs["reward"],
+        feedback="simulated",
+        watermark=watermark,
+    )
+    registry.promote(registry.enter(candidate, "the run", "benchmark").number, "the first", "benchmark")
+
+
+def repeated(events: Sequence[FeedbackEvent], times: int, mark: str = "old") -> list[FeedbackEvent]:
+    """Events so many times, each time by other annotators under other ids."""
+    return [
+        event.model_copy(
+            update={"id": f"{mark}-{turn}-{event.id}", "annotator": f"{mark}-{turn}-{event.annotator}"}
+        )
+        for turn in range(times)
+        for event in events
+    ]
+
+
+def add(home: Path, events: Sequence[FeedbackEvent]) -> None:
+    """Put events into a home's feedback store."""
+    database = Database(feedback_url(home))
+    try:
+        EventStore(database).add(events)
+    finally:
+        database.close()
+
+
+def copy_home(base: Path, target: Path) -> Path:
+    """A home like another one, without what was done there after its run; artifacts are linked."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(base, target, ignore=shutil.ignore_patterns("prefect", "store", "log", "feedback.db*"))
+    shutil.copytree(
+        base / "store", target / "store", copy_function=os.link, ignore=shutil.ignore_patterns("log")
+    )
+    return target
+
+
+def artifact(home: Path, stage: str) -> Path:
+    """The folder of a stage's artifact in the last run of a home."""
+    return LastRun(Env(home)).fetch(stage)[0]
+
+
+def stage_seconds(summary: dict[str, Any]) -> dict[str, Any]:
+    """What each stage of a night took."""
+    return {"stage_seconds": {stage["name"]: stage["seconds"] for stage in summary["stages"]}}
+
+
+def retort(home: Path, *arguments: str) -> str:
+    """What the command prints in a home; its progress goes to stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "RETORT_HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchmarkError(f"retort {arguments[0]}", f"exit code {done.returncode}", "0", "See above.")
+    return done.stdout
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the result."""
+    print_result(measure, parse(arguments))
+
+
+if __name__ == "__main__":
+    main()
