@@ -132,9 +132,14 @@ class World:
 
     def until(self, condition: Callable[[], Any]) -> Any:
         """Wait for something to be so."""
-        deadline = time.monotonic() + SECONDS
-        while not (found := condition()):
-            assert time.monotonic() < deadline, "waited in vain"
+        found = self.comes(condition, SECONDS)
+        assert found, "waited in vain"
+        return found
+
+    def comes(self, condition: Callable[[], Any], seconds: float) -> Any:
+        """Wait for something to be so, but not longer than that; falsy where it did not come."""
+        deadline = time.monotonic() + seconds
+        while not (found := condition()) and time.monotonic() < deadline:
             time.sleep(0.3)
         return found
 
