@@ -1,7 +1,7 @@
 """The night: new feedback in, a challenger, a decision; the champion is never replaced by a worse model."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -160,9 +160,7 @@ class Night:
             outcomes = [StageOutcome.model_validate(outcome) for outcome in found["outcomes"]]
             tracker.stages_table(stages_rows(outcomes))
             if "decide" in refs:
-                tracker.headline(
-                    {name: float(v) for name, v in refs["decide"].summary.items() if _is_figure(v)}
-                )
+                tracker.headline(night_figures(refs["decide"].summary))
         return refs, outcomes
 
     def settle(self, registry: ModelRegistry, refs: Refs, approve: Approve | None) -> NightSummary:
@@ -263,5 +261,12 @@ def _lease_of(name: str) -> str:
     return f"night/{sha256_bytes(canonical_json(name))}"
 
 
-def _is_figure(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def night_figures(decided: Mapping[str, Any]) -> dict[str, float]:
+    """What a night's run in the tracker shows, by the names of stage `decide`; ends without a number are left out.
+
+    Args:
+        decided: The summary of stage `decide`.
+    """
+    names = ("promotion/gain", "promotion/gain_low", "promotion/gain_high")
+    gain = {name: value for name, value in zip(names, decided["gain"], strict=True) if value is not None}
+    return gain | {"promotion/promote": float(decided["decision"] == "promote")}
