@@ -262,7 +262,7 @@ def _lease_of(name: str) -> str:
 
 
 def night_figures(decided: Mapping[str, Any]) -> dict[str, float]:
-    """What a night's run in the tracker shows, by the names of stage `decide`; ends without a number are left out.
+    """What a night's run in the tracker shows, by the names of stage `decide`; an endless end is left out.
 
     Args:
         decided: The summary of stage `decide`.

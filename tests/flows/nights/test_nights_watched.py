@@ -36,7 +36,7 @@ def test_runs_that_died_or_hang_are_given_up(world: "World") -> None:
     client.set_flow_run_state(dead.id, Running(), force=True)
     client.set_flow_run_state(hanging.id, Pending(), force=True)
     client.set_flow_run_state(late.id, State(type=StateType.SCHEDULED, name="Late"), force=True)
-    # A beat may overtake the event of the state before it, and then counts as answered: as in life, it is sent again.
+    # A beat that overtakes the event of the state before it counts as answered: as in life, more follow.
     for _ in range(10):
         assert send_events(world.port, prefect_login(world.home), [_beat(dead.id)]) is None
         if world.comes(lambda: [world.state(run) for run in runs] == ["Crashed", "Crashed", "Cancelled"], 30):
