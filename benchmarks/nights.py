@@ -140,12 +140,10 @@ def add(home: Path, events: Sequence[FeedbackEvent]) -> None:
 
 
 def copy_home(base: Path, target: Path) -> Path:
-    """A home like another one, without what was done there after its run; artifacts are linked."""
+    """A home like another one, with its log of models, which MLflow mirrors; artifacts are linked."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(base, target, ignore=shutil.ignore_patterns("prefect", "store", "log", "feedback.db*"))
-    shutil.copytree(
-        base / "store", target / "store", copy_function=os.link, ignore=shutil.ignore_patterns("log")
-    )
+    shutil.copytree(base, target, ignore=shutil.ignore_patterns("prefect", "store", "feedback.db*"))
+    shutil.copytree(base / "store", target / "store", copy_function=os.link)
     return target
 
 

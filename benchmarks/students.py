@@ -46,23 +46,22 @@ from tasks.stage import execute
 ARMS: dict[str, tuple[str, ...]] = {
     "random": ("student.kind=random",),
     "even": ("student.layer_choice=even",),
-    "influence": ("student.layer_choice=influence",),
-    "similarity": (),
-    "similarity, gold alone": ("distill.kd_weight=0",),
-    "12 whole layers": (
-        "student.layers=12",
-        "student.layer_choice=influence",
-        "student.kv_heads=null",
-        "student.ffn_channels=null",
+    "influence": (),
+    "similarity": ("student.layer_choice=similarity",),
+    "influence, gold alone": ("distill.kd_weight=0",),
+    "16 narrower layers": (
+        "student.layers=16",
+        "student.layer_choice=similarity",
+        "student.ffn_channels=1040",
     ),
 }
 # better arm, arm that it is held against
 COMPARISONS = (
-    ("similarity", "random"),
-    ("similarity", "even"),
-    ("similarity", "influence"),
-    ("similarity", "similarity, gold alone"),
-    ("similarity", "12 whole layers"),
+    ("influence", "random"),
+    ("influence", "even"),
+    ("influence", "similarity"),
+    ("influence", "influence, gold alone"),
+    ("16 narrower layers", "influence"),
 )
 
 

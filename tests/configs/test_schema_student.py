@@ -30,8 +30,8 @@ def test_a_pretrained_student_needs_no_layers_of_ours() -> None:
         load_run_config(None, [frozen])
 
 
-def test_the_default_student_keeps_all_heads_and_half_the_layers() -> None:
+def test_the_default_student_keeps_whole_layers() -> None:
     student = load_run_config(None, []).student
-    assert (student.kind, student.layers, student.layer_choice) == ("pruned", 16, "similarity")
-    assert (student.kv_heads, student.ffn_channels, student.hidden_channels) == (None, 1040, None)
+    assert (student.kind, student.layers, student.layer_choice) == ("pruned", 12, "influence")
+    assert (student.kv_heads, student.ffn_channels, student.hidden_channels) == (None, None, None)
     assert student.vocabulary == "trimmed"
