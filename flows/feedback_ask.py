@@ -32,7 +32,10 @@ def ask(
     temperature: Annotated[float, typer.Option(min=0.01, max=2, help="Of the answers.")] = 0.8,
     longest: Annotated[int, typer.Option(min=1, help="Longest answer, tokens.")] = 64,
 ) -> None:
-    """Let models answer questions, and queue the answers for people to compare."""
+    """Let models answer questions, and queue the answers for people to compare.
+
+    Questions that these models were asked before are left out, so that asking again brings others.
+    """
     from rich.console import Console
 
     from flows.feedback_cli import opened
@@ -46,13 +49,18 @@ def ask(
     authors, asked = chosen(env, model or [], rows)
     precision = faster_precision(env.home / "cache" / "precision.json")
     asking = Asking(questions, answers, wanted, temperature, longest, precision)
-    count = min(questions, len(asked))
     with opened() as database:
+        queue = Comparisons(database)
+        before = queue.rows_answered_by({author.digest for author in authors})
+        left = [row for row in asked if row.id not in before]
+        count = min(questions, len(left))
         with ProgressBars(Console(stderr=True)) as bars:
             bar = bars.bar("feedback: sample answers", count * answers, "answers")
-            comparisons = make_comparisons(authors, asked, asking, bar)
-        new = Comparisons(database).put(comparisons)
-    typer.echo(f"{new} comparisons queued, {len(comparisons) - new} were there.")
+            comparisons = make_comparisons(authors, left, asking, bar) if left else []
+        queue.put(comparisons)
+    typer.echo(f"{len(comparisons)} comparisons queued.")
+    if len(left) < questions and before:
+        typer.echo(f"{len(before)} of {len(asked)} questions were put to these models before.")
     if count > len(comparisons):
         typer.echo(f"{count - len(comparisons)} questions left out: all answers were the same.")
 

@@ -116,13 +116,28 @@ def test_named_models_answer_named_questions(home: Path, models: list[Path], tmp
     command = ["feedback", "ask", *options, "--answers=4", "--wanted=3", "--longest=8"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
-    assert "2 comparisons queued, 0 were there." in result.output
+    assert "2 comparisons queued." in result.output
     found = queued(home)
     # What is held out is not asked.
     assert {one.row for one in found} == {"row-0", "row-1"}
     assert {one.wanted for one in found} == {3}
     assert all(len({answer.model for answer in one.answers}) == 2 for one in found)
-    assert "0 comparisons queued, 2 were there." in CliRunner().invoke(app, command).output
+    # Asked again it put the same questions once more, and a second night learnt nothing new.
+    again = CliRunner().invoke(app, command).output
+    assert "0 comparisons queued.\n2 of 2 questions were put to these models before." in again
+
+
+def test_asking_again_brings_other_questions(home: Path, models: list[Path], tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", [row(number) for number in range(4)])
+    rows = f"--rows={tmp_path / 'rows.jsonl'}"
+    command = ["feedback", "ask", f"--model={models[0]}", rows, "--questions=2", "--answers=3", "--longest=8"]
+    for asked in (2, 4, 4):
+        assert CliRunner().invoke(app, command).exit_code == 0
+        assert len({one.row for one in queued(home)}) == asked
+    # Another model is asked all of them anew.
+    command[2] = f"--model={models[1]}"
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert len(queued(home)) == 6
 
 
 @pytest.mark.parametrize("align", ["ppo", "dpo"])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Select, case, delete, func, select
@@ -99,6 +99,16 @@ class Comparisons:
         with self.database.reading() as session:
             query = select(ComparisonRow).where(_wants_judges()).order_by(*FIRST)
             return [_as_comparison(row) for row in session.scalars(query)]
+
+    def rows_answered_by(self, models: Collection[str]) -> set[str]:
+        """Ids of the questions with a comparison all of whose answers these models wrote.
+
+        Args:
+            models: Digests.
+        """
+        with self.database.reading() as session:
+            known = session.execute(select(ComparisonRow.row, ComparisonRow.answers))
+            return {row for row, answers in known if all(answer["model"] in models for answer in answers)}
 
     def clear(self) -> int:
         """Take all that wait out of the queue; their judgements stay. Returns how many there were."""
