@@ -52,7 +52,7 @@ PIPELINE: Mapping[str, Stage] = {
     ),
     "feedback": Stage(
         "tasks.collect_feedback",
-        ("feedback", "teacher"),
+        ("feedback", "teacher", "data"),
         ("clean", "distill"),
         ("people", "teacher"),
         files=("tasks/ai_endpoint.py",),
@@ -81,7 +81,7 @@ LADDER: Mapping[str, Stage] = {
 # What `flows.night_graph` adds: a night begins with new feedback and ends with a decision. What `decide`
 # reads are artifacts of `examine`, by what each model is to the night. A run does not walk it.
 NIGHT: Mapping[str, Stage] = {
-    "collect": Stage("tasks.collect_new_feedback", ("collect",), ("clean",), ("window",)),
+    "collect": Stage("tasks.collect_new_feedback", ("collect", "data"), ("clean",), ("window",)),
     "drift": Stage("tasks.measure_drift", ("drift",), ("clean", "distill", "collect")),
     "examine_unrefined": Stage("tasks.examine", ("evaluate", "teacher"), ("clean", "distill"), ("teacher",)),
     "decide": Stage("tasks.decide", ("promotion",), ("challenger", "champion", "unrefined")),
