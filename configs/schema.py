@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from configs.schema_ai_feedback import AIFeedbackConfig
+from configs.schema_assess import AssessConfig
 from configs.schema_distill import DistillConfig
 from configs.schema_dpo import DPOConfig
 from configs.schema_drift import DriftConfig
@@ -176,6 +177,7 @@ class RunConfig(Section):
     dpo: DPOConfig
     ppo: PPOConfig
     evaluate: EvaluateConfig
+    assess: AssessConfig
     nightly: NightlyConfig
     promotion: PromotionConfig
     drift: DriftConfig
