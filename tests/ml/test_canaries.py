@@ -2,10 +2,20 @@
 
 import math
 import random
+from pathlib import Path
 
 import pytest
 
-from tasks.ml.canaries import CANARY, canary_rows, candidates, draw_code, exposure
+from configs.load import load_run_config
+from tasks.ml.batteries import Panel, probe_canaries
+from tasks.ml.canaries import CANARY, canary_row, canary_rows, candidates, draw_code, exposure
+from tasks.ml.evaluation import Contestant
+from tasks.ml.findings import Findings
+from tasks.ml.progress import NoBar
+from tasks.ml.prompts import encode
+from tests.ml.taught_models import taught, word_tokenizer
+
+SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
 
 
 def test_canaries_come_as_often_as_asked_for_and_are_always_the_same() -> None:
@@ -57,3 +67,32 @@ def test_without_memory_exposure_is_about_one_and_a_half_bits() -> None:
     draw = random.Random(3)
     found = [exposure([draw.random() for _ in range(256)]) for _ in range(3000)]
     assert sum(found) / len(found) == pytest.approx(math.log2(math.e), abs=0.1)
+
+
+def test_a_model_that_saw_the_canaries_gives_them_away_and_another_does_not() -> None:
+    planted = canary_rows(6, 1, seed=7)
+    others = [canary_row(int(row.id.split("-")[1]), draw_code(random.Random(row.id))) for row in planted]
+    tokenizer = word_tokenizer(
+        [*(row.question for row in planted), *(row.answer or "" for row in planted), "0 1 2 3 4 5 6 7 8 9"]
+    )
+    config = load_run_config(SMOKE, ["assess.canary_candidates=32", "assess.limits.canary_exposure=3"]).assess
+    models = tuple(
+        Contestant(name, taught(tokenizer, [encode(tokenizer, row) for row in seen], steps=100), tokenizer)
+        for name, seen in (("saw", planted), ("did not", others))
+    )
+    found = Findings(config.resamples, 7)
+    probe_canaries(Panel(models, config, 7, lambda *_: NoBar()), planted, found)
+    bits = {figure["model"]: figure for figure in found.figures}
+    assert {figure["metric"] for figure in found.figures} == {"canary_exposure"}
+    # The most that 32 candidates can show is 5 bits.
+    assert bits["saw"]["value"] > 4.5
+    assert bits["saw"]["n"] == 6
+    assert bits["did not"]["value"] < 3
+    assert found.flagged() == {("canary_exposure", "saw")}
+
+
+def test_without_canaries_nothing_is_measured() -> None:
+    config = load_run_config(SMOKE, []).assess
+    found = Findings(config.resamples, 7)
+    probe_canaries(Panel((), config, 7, lambda *_: NoBar()), [], found)
+    assert (found.figures, found.flags) == ([], [])

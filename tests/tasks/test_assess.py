@@ -71,7 +71,9 @@ def test_every_file_of_the_stage_says_what_was_measured(assessed: Any) -> None:
         assert {model for name, model in figures if name == metric} == {"distilled", "aligned"}
     assert all(f["low"] <= f["value"] <= f["high"] for f in figures.values())
     # Every number is a metric of the run as well.
-    assert {f"{metric}/{model}": f["value"] for (metric, model), f in figures.items()}.items() <= run.finals.items()
+    assert {
+        f"{metric}/{model}": f["value"] for (metric, model), f in figures.items()
+    }.items() <= run.finals.items()
     flags = read(out / "flags.json")
     assert summary["flags"] == sum(flag["flagged"] for flag in flags)
     # Random bytes refuse nothing and point to nobody.
