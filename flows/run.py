@@ -18,6 +18,7 @@ from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, FeedbackConfig, Platform
 from configs.schema_assess import AssessConfig
 from configs.section import Precision
 from flows.enter_model import enter_model
+from flows.footprint import footprint, footprint_metrics
 from flows.found_stages import FoundStages, NotCached
 from flows.graph import walk
 from flows.results import StageOutcome, save_latest
@@ -221,6 +222,8 @@ def compute(
         ]
         refs = {outcome.name: outcome.ref for outcome in outcomes}
         record_headline(tracker, recorded, refs, outcomes)
+        found = footprint(recorded.store(), refs, config.assess.country)
+        tracker.headline(footprint_metrics(found))
     return refs, outcomes
 
 

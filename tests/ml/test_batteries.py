@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.load import load_run_config
 from configs.probes import read_probes
 from tasks.ml import batteries
 from tasks.ml.batteries import (

@@ -9,13 +9,13 @@ import pytest
 
 from configs.load import load_run_config
 from tasks import assess
+from tasks.clean import questions_from_facts
 from tasks.ml.canaries import canary_rows
 from tasks.ml.facts import load_foods
 from tasks.ml.models import save_model, tiny_random_model
 from tasks.ml.progress import NoBar
 from tasks.ml.rows import write_rows
 from tasks.ml.teacher import byte_tokenizer
-from tasks.clean import questions_from_facts
 from tasks.shared.tracking import MemoryRun
 
 ROOT = Path(__file__).parents[2]
