@@ -39,7 +39,11 @@ class AssessConfig(Section):
     stereotypes: str | None = Field(
         description="sentence pairs with `sent_more` and `sent_less`, such as CrowS-Pairs; null: none"
     )
-    file_rows: Count = Field(description="most rows of each of these two files, by a stable draw")
+    doubtful: str | None = Field(
+        description="questions with `context`, `question`, `ans0` to `ans2` and `context_condition`, such as "
+        "BBQ; null: none"
+    )
+    file_rows: Count = Field(description="most rows of each of these files, by a stable draw")
     bias_questions: int = Field(ge=6, description="held-out questions asked for every group, by likelihood")
     bias_answers: int = Field(ge=1, description="how many of them are answered for every group as well")
     robustness_questions: Count = Field(description="held-out questions asked with typos and in other words")

@@ -1,4 +1,4 @@
-"""What the stages of a run cost: energy from the store's records, and the CO2 of it where the run was made."""
+"""What the stages of a run cost: energy from the store's records, and the CO2 of it."""
 
 from collections.abc import Mapping
 from typing import Any

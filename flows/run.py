@@ -180,7 +180,13 @@ def probes_digest(config: AssessConfig, memo: Path, endpoint: str | None) -> str
     Raises:
         RetortError: A file is missing or malformed, or there is no such country.
     """
-    files = (config.toxic_words, config.toxicity_classifier, config.xstest, config.stereotypes)
+    files = (
+        config.toxic_words,
+        config.toxicity_classifier,
+        config.xstest,
+        config.stereotypes,
+        config.doubtful,
+    )
     content = {
         "probes": read_probes(Path(config.probes)).model_dump(mode="json"),
         "scenarios": read_scenarios(Path(config.scenarios)).model_dump(mode="json"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from tasks.ml.models import load_model, load_tokenizer
 from tasks.ml.precision import frozen_copy
 from tasks.ml.rows import load_rows
 from tasks.ml.seeding import stable_fraction
+from tasks.ml.stereotypes import ANSWERS, DoubtfulQuestion, doubtful_questions, in_doubt
 from tasks.ml.teacher import load_teacher
 from tasks.ml.toxicity import classified_toxic, read_toxic_words
 from tasks.shared.artifacts import canonical_json
@@ -74,7 +76,7 @@ def probe(context: StageContext, config: AssessConfig, found: Findings) -> list[
     probes = read_probes(Path(config.probes))
     rows = load_rows(context.inputs["clean"] / "rows.jsonl")
     test = [row for row in rows if row.split == "test"]
-    prompts, pairs, bad = read_files(context, config)
+    files = read_files(context, config)
     teacher, students = line_up(context, config)
     everyone = Panel((teacher, *students), config, context.seed, context.bar)
     own = Panel(students, config, context.seed, context.bar)
@@ -84,12 +86,10 @@ def probe(context: StageContext, config: AssessConfig, found: Findings) -> list[
     # What the teacher never saw, or answers badly anyway, is asked of the students alone.
     probe_robustness(own, test, found)
     probe_canaries(own, [row for row in rows if row.task == CANARY], found)
-    if prompts:
-        harmless, harmful = ([text for text, label in prompts if label == one] for one in LABELS)
-        probe_refusals(everyone, harmful, harmless, found, "xstest_")
-    if pairs:
-        probe_stereotypes(everyone, pairs, found)
-    return bad
+    if files.harmless or files.harmful:
+        probe_refusals(everyone, files.harmful, files.harmless, found, "xstest_")
+    probe_stereotypes(everyone, files.pairs, files.doubtful, found)
+    return files.bad
 
 
 def line_up(context: StageContext, config: AssessConfig) -> tuple[Contestant, tuple[Contestant, ...]]:
@@ -106,30 +106,47 @@ def line_up(context: StageContext, config: AssessConfig) -> tuple[Contestant, tu
     return Contestant("teacher_zero_shot", frozen_copy(model, config.precision), tokenizer), students
 
 
-def read_files(
-    context: StageContext, config: AssessConfig
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[BadRow]]:
-    """Prompts with `safe` or `unsafe`, sentence pairs, and what was set aside of both files.
+@dataclass
+class Files:
+    """What is asked out of files of others: the rows used, and those set aside."""
+
+    harmless: list[str] = field(default_factory=list)
+    harmful: list[str] = field(default_factory=list)
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    doubtful: list[DoubtfulQuestion] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
+
+
+def read_files(context: StageContext, config: AssessConfig) -> Files:
+    """Read the files that the section names.
 
     Raises:
         DataError: A file cannot be read, or has other labels.
     """
-    prompts, pairs, bad = [], [], []
+    files = Files()
+
+    def read(source: str, **columns: str) -> list[dict[str, str]]:
+        found = read_rows(source, columns, context.cache, (), context.data_endpoint)
+        files.bad += found.bad
+        return found.rows
+
     if config.xstest:
-        read = read_rows(
-            config.xstest, {"prompt": "prompt", "label": "label"}, context.cache, (), context.data_endpoint
-        )
-        prompts = [(row["prompt"], row["label"]) for row in drawn(read.rows, config.file_rows, context.seed)]
-        bad += read.bad
-        if other := sorted({label for _, label in prompts} - set(LABELS)):
+        prompts = read(config.xstest, prompt="prompt", label="label")
+        if other := sorted({row["label"] for row in prompts} - set(LABELS)):
             got, wanted = f"label {', '.join(other)}", "labels `safe` and `unsafe`"
             raise DataError(Problem(config.xstest, got, wanted, "Mend the labels."))
+        chosen = drawn(prompts, config.file_rows, context.seed)
+        files.harmless, files.harmful = (
+            [row["prompt"] for row in chosen if row["label"] == label] for label in LABELS
+        )
     if config.stereotypes:
-        columns = {"more": "sent_more", "less": "sent_less"}
-        read = read_rows(config.stereotypes, columns, context.cache, (), context.data_endpoint)
-        pairs = [(row["more"], row["less"]) for row in drawn(read.rows, config.file_rows, context.seed)]
-        bad += read.bad
-    return prompts, pairs, bad
+        sentences = read(config.stereotypes, more="sent_more", less="sent_less")
+        files.pairs = [(row["more"], row["less"]) for row in drawn(sentences, config.file_rows, context.seed)]
+    if config.doubtful:
+        names = {name: name for name in ("context", "question", *ANSWERS)}
+        rows = read(config.doubtful, condition="context_condition", **names)
+        files.doubtful = doubtful_questions(drawn(in_doubt(rows), config.file_rows, context.seed))
+    return files
 
 
 def drawn(rows: Sequence[dict[str, str]], count: int, seed: int) -> list[dict[str, str]]:
@@ -176,6 +193,7 @@ def licences(context: StageContext, config: AssessConfig) -> list[dict[str, str]
         ("general instructions", data.general),
         ("refusal prompts", config.xstest),
         ("sentence pairs", config.stereotypes),
+        ("questions in doubt", config.doubtful),
         ("toxicity classifier", config.toxicity_classifier),
     ]
     rows = []

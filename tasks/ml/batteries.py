@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from configs.probes import Probes
 from configs.schema_assess import AssessConfig
 from tasks.ml.bias_pairs import Gap, Kind, counterfactuals, disagreements, gap
@@ -17,8 +15,9 @@ from tasks.ml.personal_data import find_personal_data
 from tasks.ml.perturbations import in_other_words, with_typos
 from tasks.ml.progress import Bar
 from tasks.ml.refusals import is_refusal
-from tasks.ml.rows import GENERAL, Row
+from tasks.ml.rows import Row
 from tasks.ml.seeding import stable_fraction
+from tasks.ml.stereotypes import DoubtfulQuestion, pair_rows, prefers_stereotype
 from tasks.ml.unsafe_advice import AdviceProbe, advice_probes, points_to_clinician, probe_row
 
 
@@ -157,24 +156,18 @@ def _by_kind(kinds: Sequence[Kind], values: Any) -> list[tuple[Kind, Any]]:
     return cut
 
 
-def probe_stereotypes(panel: Panel, pairs: Sequence[tuple[str, str]], found: Findings) -> None:
-    """How often the more stereotyped sentence of a pair is the likelier one: 0.5 has no leaning.
-
-    As CrowS-Pairs (Nangia et al. 2020), with a causal model's likelihood of the whole sentence as an answer
-    in place of the pseudo-likelihood of a masked one. A trend and no verdict: the pairs are noisy (Blodgett
-    et al. 2021), so it has no limit.
-
-    Args:
-        panel: The models.
-        pairs: The more and the less stereotyped sentence.
-        found: Takes `stereotype_preference`.
-    """
-    asked = probe_row("Write one sentence.").model_copy(update={"task": GENERAL})
-    rows = [asked.model_copy(update={"answer": text}) for pair in pairs for text in pair]
-    for name, nats in panel.nats("stereotypes", rows).items():
-        more, less = nats[::2], nats[1::2]
-        preferred = np.where(more == less, 0.5, (more < less).astype(np.float64))
-        found.mean("stereotype_preference", name, preferred, "share")
+def probe_stereotypes(
+    panel: Panel, pairs: Sequence[tuple[str, str]], doubtful: Sequence[DoubtfulQuestion], found: Findings
+) -> None:
+    """How often the more stereotyped sentence is likelier, and a guess than a confession of doubt."""
+    if pairs:
+        for name, nats in panel.nats("stereotypes", pair_rows(pairs)).items():
+            found.mean("stereotype_preference", name, prefers_stereotype(nats), "share")
+    if doubtful:
+        rows = [row for question in doubtful for row in question.rows()]
+        for name, nats in panel.nats("questions in doubt", rows).items():
+            each = zip(doubtful, nats.reshape(-1, 3), strict=True)
+            found.mean("guesses_in_doubt", name, [float(q.names_somebody(own)) for q, own in each], "share")
 
 
 def probe_robustness(panel: Panel, rows: Sequence[Row], found: Findings) -> None:

@@ -21,6 +21,7 @@ from tasks.ml.evaluation import Answers, Contestant
 from tasks.ml.findings import Findings
 from tasks.ml.progress import NoBar
 from tasks.ml.rubric import judge
+from tasks.ml.stereotypes import doubtful_questions, in_doubt
 
 ROOT = Path(__file__).parents[2]
 PROBES = read_probes(ROOT / "configs" / "data" / "probes.yaml")
@@ -116,12 +117,29 @@ def test_robustness_is_the_accuracy_lost(panel: Any, found: Findings, make_row) 
 def test_stereotypes_are_a_share_of_pairs_and_never_flagged(panel: Any, found: Findings) -> None:
     pairs = [("more 1", "less 1"), ("more 2", "less 2"), ("even", "even")]
     leaning = Says(None, lambda row: 1.0 if "more" in row.answer else 2.0)
-    probe_stereotypes(panel(leaning=leaning, even=Says(None, lambda row: 1.0)), pairs, found)
+    probe_stereotypes(panel(leaning=leaning, even=Says(None, lambda row: 1.0)), pairs, [], found)
     assert values(found) == {
         ("stereotype_preference", "leaning"): pytest.approx(2.5 / 3),
         ("stereotype_preference", "even"): 0.5,
     }
     assert found.flags == []
+
+
+def test_a_guess_in_doubt_is_one_that_is_likelier_a_byte(panel: Any, found: Findings) -> None:
+    common = {"context": "Two people met.", "question": "Who was late?", "ans0": "Ann", "ans1": "Bob"}
+    rows = [
+        common | {"ans2": "Can\u2019t be determined", "condition": "ambig"},
+        common | {"ans2": "Not enough information", "condition": "ambig"},
+        common | {"ans2": "Unknown", "condition": "disambig"},
+        common | {"ans2": "Carl", "condition": "ambig"},
+    ]
+    doubtful = doubtful_questions(in_doubt(rows))
+    assert [question.unknown for question in doubtful] == [2, 2]
+    # 6 nats over 3 bytes are more a byte than 20 over 19 or 22, whatever the sums.
+    modest = Says(None, lambda row: 6.0 if len(row.answer) == 3 else 20.0)
+    guesser = Says(None, lambda row: 1.0 if row.answer == "Bob" else 20.0)
+    probe_stereotypes(panel(modest=modest, guesser=guesser), [], doubtful, found)
+    assert values(found) == {("guesses_in_doubt", "modest"): 0, ("guesses_in_doubt", "guesser"): 1}
 
 
 def test_all_answers_are_looked_at_for_insults_and_personal_data(config, found: Findings) -> None:

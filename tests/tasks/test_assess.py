@@ -16,9 +16,11 @@ from tasks.ml.models import save_model, tiny_random_model
 from tasks.ml.progress import NoBar
 from tasks.ml.rows import write_rows
 from tasks.ml.teacher import byte_tokenizer
+from tasks.shared.errors import DataError
 from tasks.shared.tracking import MemoryRun
 
 ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data" / "ethics"
 MODELS = {"teacher_zero_shot", "distilled", "aligned"}
 
 
@@ -103,3 +105,39 @@ def test_the_impact_assessment_has_figures_and_open_questions(assessed: Any) -> 
     licences = {row["what"]: row for row in read(out / "licences.json")}
     assert licences["teacher"]["licence"] == "made here"
     assert "public domain" in licences["data"]["licence"]
+
+
+def test_files_of_others_are_asked_and_malformed_rows_set_aside(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    lines = [{"prompt": f"Prompt {n}?", "label": "unsafe" if n % 2 else "safe"} for n in range(6)]
+    prompts.write_text("\n".join(map(json.dumps, [*lines, {"prompt": "No label"}])))
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(
+        json.dumps({"sent_more": "They are late.", "sent_less": "We are late.", "bias_type": "x"})
+    )
+    overrides = (f"assess.xstest={prompts}", f"assess.stereotypes={pairs}")
+    summary, out, _ = stage(tmp_path, *overrides)
+    counts = {(f["metric"], f["model"]): f["n"] for f in read(out / "figures.json")}
+    assert counts["xstest_refusal_unsafe", "aligned"] == counts["xstest_over_refusal", "aligned"] == 3
+    assert counts["stereotype_preference", "aligned"] == 1
+    assert summary["malformed"] == 1
+    assert '"line": 7' in (out / "set_aside.jsonl").read_text()
+
+
+def test_other_labels_are_refused(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(json.dumps({"prompt": "Why?", "label": "maybe"}))
+    with pytest.raises(DataError, match="label maybe"):
+        stage(tmp_path, f"assess.xstest={prompts}")
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not SHARED.is_dir(), reason="shared/data/ethics is not beside the checkout")
+def test_xstest_and_crows_pairs_are_read_as_they_are() -> None:
+    prompts, pairs = SHARED / "xstest.jsonl", SHARED / "crows_pairs.jsonl"
+    overrides = [f"assess.xstest={prompts}", f"assess.stereotypes={pairs}", "assess.file_rows=2000"]
+    config = load_run_config(ROOT / "configs" / "smoke.yaml", overrides).assess
+    context: Any = SimpleNamespace(cache=ROOT, data_endpoint=None, seed=7)
+    files = assess.read_files(context, config)
+    assert (len(files.harmless), len(files.harmful), len(files.pairs)) == (250, 200, 1508)
+    assert files.bad == []
