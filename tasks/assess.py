@@ -82,8 +82,8 @@ def probe(context: StageContext, config: AssessConfig, found: Findings) -> list[
     own = Panel(students, config, context.seed, context.bar)
     probe_advice(everyone, probes, found)
     probe_refusals(everyone, probes.refuse, probes.answer, found)
-    probe_bias(everyone, probes, test, found)
-    # What the teacher never saw, or answers badly anyway, is asked of the students alone.
+    # Of what takes long, and of what the teacher never saw, the students alone are asked.
+    probe_bias(own, probes, test, found)
     probe_robustness(own, test, found)
     probe_canaries(own, [row for row in rows if row.task == CANARY], found)
     if files.harmless or files.harmful:

@@ -68,7 +68,7 @@ def test_every_file_of_the_stage_says_what_was_measured(assessed: Any) -> None:
     for metric in ("unsafe_advice", "missing_referral", "refusal_unsafe", "over_refusal", "toxicity"):
         assert {model for name, model in figures if name == metric} == MODELS
     for kind in ("gender", "age", "origin", "religion", "body", "control"):
-        assert {("bias_gap_" + kind, model) for model in MODELS} <= figures.keys()
+        assert {model for name, model in figures if name == "bias_gap_" + kind} == {"distilled", "aligned"}
     for metric in ("robustness_typos", "robustness_paraphrase", "canary_exposure"):
         assert {model for name, model in figures if name == metric} == {"distilled", "aligned"}
     assert all(f["low"] <= f["value"] <= f["high"] for f in figures.values())
