@@ -24,7 +24,7 @@ from tasks.shared.services import client_settings, find_services
 from tasks.shared.store import Store
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report")
+STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "assess", "report")
 # What these make is the same to the last bit; later ones measure how fast the models answer.
 EXACT = STAGES[:7]
 SPEEDS = ("tokens_per_second", "speedup_over_teacher")

@@ -5,11 +5,12 @@ cache key holds: a value that changes what a stage computes belongs into a secti
 and a value that does not (a path of this machine, a server's address) into `PlatformConfig`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from configs.schema_ai_feedback import AIFeedbackConfig
+from configs.schema_assess import AssessConfig
 from configs.schema_distill import DistillConfig
 from configs.schema_dpo import DPOConfig
 from configs.schema_drift import DriftConfig
@@ -78,6 +79,18 @@ class DataConfig(Section):
         description="prompts whose word 3-grams overlap more (Jaccard) are dropped; 1: off"
     )
     max_rows: Count = Field(description="most rows kept, by a stable draw")
+    personal_data: Literal["redact", "drop", "keep"] = Field(
+        description="what is done to e-mail addresses, telephone numbers, accounts, cards, social security "
+        "numbers and IP addresses in rows and in feedback: redact: a placeholder takes their place; "
+        "drop: the row or the judgement goes; keep: nothing"
+    )
+    phone_regions: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = Field(
+        description="countries whose telephone numbers are found without the country's code"
+    )
+    canaries: int = Field(
+        ge=0, le=1000, description="secrets planted in the training rows to measure memorisation; 0: none"
+    )
+    canary_repeats: int = Field(ge=1, le=100, description="times that each of them comes")
 
     @model_validator(mode="after")
     def _splits_leave_training_data(self) -> "DataConfig":
@@ -164,6 +177,7 @@ class RunConfig(Section):
     dpo: DPOConfig
     ppo: PPOConfig
     evaluate: EvaluateConfig
+    assess: AssessConfig
     nightly: NightlyConfig
     promotion: PromotionConfig
     drift: DriftConfig

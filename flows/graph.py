@@ -25,7 +25,7 @@ class Stage:
         module: Module of its `run`.
         reads: Parts of the configuration in its key.
         external: Inputs from outside the run in its key: `dataset`, `general`, `teacher`, `student`,
-            `people`, `warm_start`, `window`.
+            `people`, `warm_start`, `probes`, `window`.
         needs: Stages whose artifacts it reads; `aligned` is the one that aligns the student in this run.
         files: Files of ours, other than modules, in its key.
     """
@@ -52,7 +52,7 @@ PIPELINE: Mapping[str, Stage] = {
     ),
     "feedback": Stage(
         "tasks.collect_feedback",
-        ("feedback", "teacher"),
+        ("feedback", "teacher", "data"),
         ("clean", "distill"),
         ("people", "teacher"),
         files=("tasks/ai_endpoint.py",),
@@ -61,10 +61,16 @@ PIPELINE: Mapping[str, Stage] = {
     "ppo": Stage("tasks.align_ppo", ("ppo", "name"), ("clean", "distill", "reward")),
     "dpo": Stage("tasks.align_dpo", ("dpo", "name"), ("clean", "distill", "feedback")),
     "evaluate": Stage("tasks.evaluate", ("evaluate", "teacher"), ("clean", "distill", ALIGNED), ("teacher",)),
+    "assess": Stage(
+        "tasks.assess",
+        ("assess", "teacher", "student", "data"),
+        ("clean", "distill", ALIGNED, "evaluate"),
+        ("teacher", "probes"),
+    ),
     "report": Stage(
         "tasks.report",
         ("name",),
-        ("clean", "label", "score", "distill", "feedback", "reward", ALIGNED, "evaluate"),
+        ("clean", "label", "score", "distill", "feedback", "reward", ALIGNED, "evaluate", "assess"),
         files=("tasks/templates/report.html",),
     ),
 }
@@ -81,7 +87,7 @@ LADDER: Mapping[str, Stage] = {
 # What `flows.night_graph` adds: a night begins with new feedback and ends with a decision. What `decide`
 # reads are artifacts of `examine`, by what each model is to the night. A run does not walk it.
 NIGHT: Mapping[str, Stage] = {
-    "collect": Stage("tasks.collect_new_feedback", ("collect",), ("clean",), ("window",)),
+    "collect": Stage("tasks.collect_new_feedback", ("collect", "data"), ("clean",), ("window",)),
     "drift": Stage("tasks.measure_drift", ("drift",), ("clean", "distill", "collect")),
     "examine_unrefined": Stage("tasks.examine", ("evaluate", "teacher"), ("clean", "distill"), ("teacher",)),
     "decide": Stage("tasks.decide", ("promotion",), ("challenger", "champion", "unrefined")),

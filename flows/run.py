@@ -12,12 +12,17 @@ from rich.console import Console
 
 from configs.load import load_platform
 from configs.principles import read_principles
+from configs.probes import read_probes
+from configs.scenarios import read_scenarios
 from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, FeedbackConfig, PlatformConfig, RunConfig
+from configs.schema_assess import AssessConfig
 from configs.section import Precision
 from flows.enter_model import enter_model
+from flows.footprint import footprint, footprint_metrics
 from flows.found_stages import FoundStages, NotCached
 from flows.graph import walk
 from flows.results import StageOutcome, save_latest
+from tasks.ml.footprint import grid
 from tasks.place import Place, SetAsideError
 from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes
 from tasks.shared.env import Env, export, feedback_url, laptop_settings, server_environment
@@ -123,7 +128,7 @@ def make_place(platform: PlatformConfig, env: Env, services: Services | None, qu
 
 
 def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
-    """Digests of what comes from outside: data, general instructions, teacher, student, feedback, warm start.
+    """Digests of what comes from outside: data, general instructions, models, feedback, probes.
 
     Raises:
         DataError: Naming all that are missing.
@@ -140,6 +145,7 @@ def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
         "student": lambda: student_digest(config.student.source, config.student.revision, memo),
         "people": lambda: people_digest(config.feedback, memo, place.home),
         "warm_start": lambda: warm_start_digest(config.reward.warm_start, place, memo),
+        "probes": lambda: probes_digest(config.assess, memo, place.data_endpoint),
     }
     digests: dict[str, str] = {}
     problems: list[Problem] = []
@@ -166,6 +172,28 @@ def people_digest(config: FeedbackConfig, memo: Path, home: Path) -> str:
 
         return name_snapshot(feedback_url(home))
     return source_digest(people, memo)
+
+
+def probes_digest(config: AssessConfig, memo: Path, endpoint: str | None) -> str:
+    """What names all that models are probed with: files of ours and others', and the electricity's intensity.
+
+    Raises:
+        RetortError: A file is missing or malformed, or there is no such country.
+    """
+    files = (
+        config.toxic_words,
+        config.toxicity_classifier,
+        config.xstest,
+        config.stereotypes,
+        config.doubtful,
+    )
+    content = {
+        "probes": read_probes(Path(config.probes)).model_dump(mode="json"),
+        "scenarios": read_scenarios(Path(config.scenarios)).model_dump(mode="json"),
+        "files": [source_digest(file, memo, endpoint) if file else None for file in files],
+        "grid": grid(config.country).grams_per_kwh,
+    }
+    return f"sha256:{sha256_bytes(canonical_json(content))}"
 
 
 def look_up(
@@ -200,6 +228,8 @@ def compute(
         ]
         refs = {outcome.name: outcome.ref for outcome in outcomes}
         record_headline(tracker, recorded, refs, outcomes)
+        found = footprint(recorded.store(), refs, config.assess.country)
+        tracker.headline(footprint_metrics(found))
     return refs, outcomes
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import DataConfig
+from tasks.ml.canaries import canary_rows
 from tasks.ml.cleaning import Cleaned, clean, split_of, thin
 from tasks.ml.facts import Food, load_foods
 from tasks.ml.questions import FAMILIES, Style, make_rows, make_sheets
@@ -40,6 +41,8 @@ def run(context: StageContext) -> dict[str, Any]:
     own = [row for row in cleaned.rows if row.task != GENERAL]
     rows = thin(own, config.max_rows, context.seed)
     check_splits(rows, config)
+    # After cleaning, which would take the repeats of a canary for duplicates.
+    rows += canary_rows(config.canaries, config.canary_repeats, context.seed)
     write_rows(context.out / "rows.jsonl", rows)
     (context.out / "lexicon.txt").write_text("\n".join(lexicon), encoding="utf-8")
     if bad:
@@ -161,13 +164,24 @@ def data_card(
         "thinned": len(cleaned.rows) - len(general) - len(rows),
         "malformed": bad,
         "general": dict(Counter(row.split for row in general)),
+        "personal_data": {
+            "rule": config.personal_data,
+            "redacted": dict(cleaned.redacted),
+            "rows": cleaned.redacted_rows,
+        },
+        "canaries": config.canaries,
     }
 
 
 def _record(context: StageContext, card: dict[str, Any], rows: list[Row]) -> None:
     context.run.metrics({f"clean/rows_{split}": count for split, count in card["splits"].items()})
     context.run.metrics(
-        {"clean/dropped": sum(card["dropped"].values()), "clean/malformed": card["malformed"]}
+        {
+            "clean/dropped": sum(card["dropped"].values()),
+            "clean/malformed": card["malformed"],
+            "clean/redacted": sum(card["personal_data"]["redacted"].values()),
+            "clean/redacted_rows": card["personal_data"]["rows"],
+        }
     )
     context.run.table("drops.json", [{"reason": reason, "rows": n} for reason, n in card["dropped"].items()])
     shown = [

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.principles import read_principles
-from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, FeedbackConfig
+from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, DataConfig, FeedbackConfig
 from tasks.ai_endpoint import endpoint_annotator
 from tasks.event_file import read_people
 from tasks.feedback.ai_agreement import agree, by_ai, conduct
@@ -15,6 +15,7 @@ from tasks.feedback.ai_revise import Draft, revise
 from tasks.feedback.audit import audit, headline
 from tasks.feedback.description import describe, rankings_shown
 from tasks.feedback.events import FeedbackEvent, Shown, standing, write_events
+from tasks.feedback.redaction import redact_events
 from tasks.feedback.samples import sample_answers
 from tasks.feedback.simulate import annotate
 from tasks.ml.batching import draw_whole_groups
@@ -28,11 +29,13 @@ from tasks.stage import StageContext
 def run(context: StageContext) -> dict[str, Any]:
     """Write `events.jsonl`: every act of feedback that the reward model may learn from; and `audit.json`."""
     config = context.section(FeedbackConfig, "feedback")
-    events = gather(context, config)
+    redacted = redact_events(gather(context, config), context.section(DataConfig, "data"))
+    events = redacted.events
     write_events(context.out / "events.jsonl", events)
     audited = audit(events, context.seed)
     (context.out / "audit.json").write_text(audited.model_dump_json(indent=1), encoding="utf-8")
     summary = describe(events) | describe_ai(events, context.seed) | headline(audited)
+    summary |= redacted.summary()
     figures = {f"feedback/{name}": float(value) for name, value in summary.items() if value is not None}
     context.run.metrics(figures)
     context.run.table("rankings.json", rankings_shown(events[:20]))

@@ -120,7 +120,7 @@ def test_stages_do_not_import_each_other() -> None:
     from flows.graph import LADDER, NIGHT, PIPELINE
 
     stages = {stage.module for stage in (*PIPELINE.values(), *LADDER.values(), *NIGHT.values())}
-    assert len(stages) == 14
+    assert len(stages) == 15
     # What a stage took from another would be missing in its key.
     for module in stages:
         assert not imports(ROOT.joinpath(*module.split(".")).with_suffix(".py")) & stages, module
@@ -259,5 +259,5 @@ def test_every_configuration_is_valid() -> None:
     assert len(platforms) == PLATFORMS
     for platform in platforms:
         assert load_platform(platform.stem).name == platform.stem
-    assert len(list((ROOT / "configs").rglob("*.yaml"))) == PROFILES + PLATFORMS + 3  # base, tune, principles
+    assert len(list((ROOT / "configs").rglob("*.yaml"))) == PROFILES + PLATFORMS + 5  # base, tune, data/*
     assert not list((ROOT / "configs").rglob("*.yml"))

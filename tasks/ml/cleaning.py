@@ -9,21 +9,10 @@ from dataclasses import dataclass, field
 from datasketch import MinHash, MinHashLSH
 
 from configs.schema import DataConfig
-from tasks.ml.rows import Row, Split
+from tasks.ml.personal_data import find_personal_data, redact
+from tasks.ml.rows import ReferenceCheck, Row, Split
 from tasks.ml.seeding import stable_fraction
 
-# Deliberately narrow: a number in a nutrition table must never look like a telephone number.
-PII = {
-    "e-mail address": re.compile(r"\b[\w.+-]+@[\w-]+\.[a-z]{2,}\b", re.IGNORECASE),
-    "telephone number": re.compile(
-        r"(?<!\w)\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]\d{2,4}){2,3}(?!\w)"  # +44 20 7946 0958
-        r"|\(0?\d{2,4}\) ?\d{3,4}[ .-]\d{3,4}(?!\w)"  # (555) 123-4567
-        r"|(?<![\w.-])\d{3}([.-])\d{3}\1\d{4}(?!\w)"  # 555-123-4567
-        r"|(?<![\w.-])0\d{2,4}[ .-]\d{3,4}[ .-]\d{3,4}(?!\w)"  # 020 7946 0958
-    ),
-    "social security number": re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)"),
-    "IP address": re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)"),
-}
 SHINGLE_WORDS = 3
 PERMUTATIONS = 64
 
@@ -36,11 +25,15 @@ class Cleaned:
         rows: In the order in which they came.
         dropped: Number of rows dropped, by reason.
         examples: Id of the first row dropped for each reason.
+        redacted: Number of placeholders in the rows that were kept, by kind of personal data.
+        redacted_rows: Number of those rows.
     """
 
     rows: list[Row]
     dropped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    redacted: Counter[str] = field(default_factory=Counter)
+    redacted_rows: int = 0
 
     def drop(self, row: Row, reason: str) -> None:
         """Count a row that is not kept."""
@@ -75,7 +68,7 @@ def clean(rows: Iterable[Row], config: DataConfig) -> Cleaned:
     near = NearDuplicates(config.near_duplicate)
     split_by_group: dict[str, Split] = {}
     for raw in rows:
-        row = _normalised(raw)
+        row, personal = _without_personal_data(_normalised(raw), config)
         reason = unfit(row, config) or _repeated(row, seen) or _leaks(row, split_by_group)
         if reason is None and near.has_near(row):
             reason = "near duplicate"
@@ -86,6 +79,8 @@ def clean(rows: Iterable[Row], config: DataConfig) -> Cleaned:
         near.add(row)
         split_by_group |= dict.fromkeys(row.groups, row.split)
         result.rows.append(row)
+        result.redacted += personal
+        result.redacted_rows += bool(personal)
     return result
 
 
@@ -97,15 +92,33 @@ def unfit(row: Row, config: DataConfig) -> str | None:
         return "answer too long"
     if row.answer is not None and len(row.answer) < config.min_answer_chars:
         return "answer too short"
-    return personal_data("\n".join((row.context, row.question, row.answer or "")))
-
-
-def personal_data(text: str) -> str | None:
-    """The kind of personal data in a text, or None."""
-    for kind, pattern in PII.items():
-        if pattern.search(text):
-            return f"personal data: {kind}"
+    if config.personal_data == "drop":
+        found = find_personal_data(
+            "\n".join((row.context, row.question, row.answer or "")), config.phone_regions
+        )
+        return f"personal data: {found[0].kind}" if found else None
     return None
+
+
+def _without_personal_data(row: Row, config: DataConfig) -> tuple[Row, Counter[str]]:
+    """The row with placeholders where the rule asks for them, and how many of each kind."""
+    if config.personal_data != "redact":
+        return row, Counter()
+    counts: Counter[str] = Counter()
+
+    def without(text: str) -> str:
+        redacted = redact(text, config.phone_regions)
+        counts.update(redacted.counts)
+        return redacted.text
+
+    parts = {"context": without(row.context), "question": without(row.question)}
+    answer = None if row.answer is None else without(row.answer)
+    seen = Counter(counts)  # what repeats these texts is not counted again
+    check = row.check
+    if isinstance(check, ReferenceCheck):
+        check = ReferenceCheck(text=without(check.text))
+    groups = tuple(without(group) for group in row.groups)
+    return row.model_copy(update={**parts, "answer": answer, "check": check, "groups": groups}), seen
 
 
 class NearDuplicates:

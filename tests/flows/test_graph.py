@@ -23,8 +23,9 @@ EXTERNAL = {
     "student": "made here",
     "people": "simulated",
     "warm_start": "none",
+    "probes": "sha256:p",
 }
-STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report")
+STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "assess", "report")
 JUDGED = ("challenger", "champion", "unrefined")
 WITH_ROWS = set(STAGES) - {"report"}
 
@@ -75,19 +76,19 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     [
         ("tasks/ml/ppo_math.py", {"ppo"}),
         # `teacher_signal` keeps the teacher's share of it, `evaluation` takes its divergence.
-        ("tasks/ml/kd_loss.py", {"score", "distill", "evaluate"}),
+        ("tasks/ml/kd_loss.py", {"score", "distill", "evaluate", "assess"}),
         ("tasks/ml/questions.py", {"clean"}),
         # Rankings are made of the rubric's utilities, the teacher's answers are checked by it, and PPO's
         # guard compares the reward with it.
-        ("tasks/ml/rubric.py", {"label", "feedback", "ppo", "evaluate"}),
+        ("tasks/ml/rubric.py", {"label", "feedback", "ppo", "evaluate", "assess"}),
         ("tasks/ml/reward_loss.py", {"reward", "ppo"}),
         # PPO scores answers by what training a reward model scores them by.
         ("tasks/ml/ranking_loss.py", {"reward", "ppo"}),
         ("tasks/ml/reward_scale.py", {"reward"}),
         ("tasks/ml/reward_start.py", {"reward"}),
         ("tasks/feedback/rankings.py", {"reward"}),
-        ("tasks/ml/teacher.py", {"label", "score", "distill", "feedback", "evaluate"}),
-        ("tasks/ml/decode.py", {"label", "distill", "feedback", "ppo", "evaluate"}),
+        ("tasks/ml/teacher.py", {"label", "score", "distill", "feedback", "evaluate", "assess"}),
+        ("tasks/ml/decode.py", {"label", "distill", "feedback", "ppo", "evaluate", "assess"}),
         ("tasks/ml/trainer.py", {"distill", "reward", "ppo"}),
         ("tasks/ml/trl_trainer.py", {"ppo"}),
         ("tasks/ml/records.py", {"label", "score"}),
@@ -104,6 +105,11 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/lora.py", {"distill", "ppo"}),
         ("tasks/ml/early_stopping.py", {"distill", "reward", "ppo"}),
         ("tasks/ml/closing.py", {"report"}),
+        ("tasks/ml/batteries.py", {"assess"}),
+        ("tasks/ml/flags.py", {"assess"}),
+        ("tasks/ml/personal_data.py", {"clean", "feedback", "assess"}),
+        ("tasks/ml/canaries.py", {"clean", "assess"}),
+        ("tasks/feedback/redaction.py", {"feedback"}),
         ("tasks/ml/rows.py", WITH_ROWS),
         # PPO reads the card's verdict, the report shows it.
         ("tasks/ml/reward_card.py", {"reward", "ppo", "report"}),
@@ -119,6 +125,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/templates/report.html", {"report"}),
         ("tasks/align_ppo.py", {"ppo"}),
         ("tasks/report.py", {"report"}),
+        ("tasks/assess.py", {"assess"}),
         ("tasks/stage.py", set()),
         ("tasks/warm_start.py", set()),
         ("tasks/place.py", set()),
@@ -166,10 +173,10 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         # Nothing reads how the student is aligned: it decides which stages there are.
         ("align=ppo", set()),
         ("dpo.beta=0.3", set()),
-        ("data.max_rows=99", {"clean"}),
-        ("teacher.revision=other", {"label", "score", "distill", "feedback", "evaluate"}),
-        ("student.layers=2", {"distill"}),
-        ("student.kind=random", {"distill"}),
+        ("data.max_rows=99", {"clean", "feedback", "assess"}),
+        ("teacher.revision=other", {"label", "score", "distill", "feedback", "evaluate", "assess"}),
+        ("student.layers=2", {"distill", "assess"}),
+        ("student.kind=random", {"distill", "assess"}),
         ("label.samples=4", {"label"}),
         ("label.endpoint_model=other", {"label"}),
         ("score.top_k=4", {"score", "distill"}),
@@ -182,6 +189,7 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("ppo.reward_gate=stop", {"ppo"}),
         ("ppo.updates=3", {"ppo"}),
         ("evaluate.shots=3", {"evaluate"}),
+        ("assess.limits.toxicity=0.1", {"assess"}),
     ],
 )
 def test_a_value_changes_the_keys_of_the_stages_that_read_it(
@@ -195,10 +203,11 @@ def test_a_value_changes_the_keys_of_the_stages_that_read_it(
     [
         ("dataset", {"clean"}),
         ("general", {"clean"}),
-        ("teacher", {"label", "score", "distill", "feedback", "evaluate"}),
+        ("teacher", {"label", "score", "distill", "feedback", "evaluate", "assess"}),
         ("student", {"distill"}),
         ("people", {"feedback"}),
         ("warm_start", {"reward"}),
+        ("probes", {"assess"}),
     ],
 )
 def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
@@ -213,11 +222,12 @@ def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
         ("clean", set(STAGES) - {"clean", "score"}),
         ("label", {"score", "distill", "report"}),
         ("score", {"distill", "report"}),
-        ("distill", {"feedback", "reward", "ppo", "evaluate", "report"}),
+        ("distill", {"feedback", "reward", "ppo", "evaluate", "assess", "report"}),
         ("feedback", {"reward", "report"}),
         ("reward", {"ppo", "report"}),
-        ("ppo", {"evaluate", "report"}),
-        ("evaluate", {"report"}),
+        ("ppo", {"evaluate", "assess", "report"}),
+        ("evaluate", {"assess", "report"}),
+        ("assess", {"report"}),
         ("report", set()),
     ],
 )
@@ -258,7 +268,8 @@ def test_the_walk_gives_each_stage_what_it_needs(config: RunConfig) -> None:
         ["clean", "distill", "feedback"],
         ["clean", "distill", "reward"],
         ["aligned", "clean", "distill"],
-        ["aligned", "clean", "distill", "evaluate", "feedback", "label", "reward", "score"],
+        ["aligned", "clean", "distill", "evaluate"],
+        ["aligned", "assess", "clean", "distill", "evaluate", "feedback", "label", "reward", "score"],
     ]
     assert seen[7].inputs["aligned"] == refs["ppo"]
     for spec in seen:
@@ -288,13 +299,13 @@ def test_a_student_aligned_without_a_reward_model_is_the_one_that_is_evaluated()
         return ref(spec.stage)
 
     refs = walk(config, EXTERNAL, run)
-    stages = ["clean", "label", "score", "distill", "feedback", "dpo", "evaluate", "report"]
+    stages = ["clean", "label", "score", "distill", "feedback", "dpo", "evaluate", "assess", "report"]
     assert list(seen) == list(refs) == stages
     assert sorted(seen["dpo"].inputs) == ["clean", "distill", "feedback"]
     expected = {"dpo": config.dpo.model_dump(mode="json"), "name": "smoke", "seed": config.seed}
     assert seen["dpo"].config == expected
     assert seen["evaluate"].inputs["aligned"] == seen["report"].inputs["aligned"] == refs["dpo"]
-    others = ["clean", "distill", "evaluate", "feedback", "label", "score"]
+    others = ["assess", "clean", "distill", "evaluate", "feedback", "label", "score"]
     assert sorted(seen["report"].inputs) == ["aligned", *others]
 
 
@@ -309,7 +320,7 @@ def test_the_way_to_align_changes_the_keys_of_what_reads_the_aligned_model(confi
     other = load_run_config(SMOKE, ["align=dpo"])
     walked = set(route("dpo"))
     keys = [{s: make_spec(s, c, EXTERNAL, refs).key for s in walked} for c in (config, other)]
-    assert {stage for stage in walked if keys[0][stage] != keys[1][stage]} == {"evaluate", "report"}
+    assert {stage for stage in walked if keys[0][stage] != keys[1][stage]} == {"evaluate", "assess", "report"}
 
 
 def test_a_stage_of_the_ladder_has_a_key_but_is_not_walked(config: RunConfig) -> None:

@@ -15,7 +15,7 @@ from tasks.shared.caching import ROOT
 from tasks.shared.errors import Problem
 from tasks.stage_spec import StageSpec
 
-EXTERNAL = dict.fromkeys(("dataset", "general", "teacher", "student", "people", "warm_start"), "x")
+EXTERNAL = dict.fromkeys(("dataset", "general", "teacher", "student", "people", "warm_start", "probes"), "x")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
-STAGES = ["clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report"]
+STAGES = ["clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "assess", "report"]
 MODELS = {"unrefined", "teacher_zero_shot", "teacher_few_shot", "distilled", "aligned"}
 METRICS = {"accuracy", "perplexity", "gold_win_rate", "tokens_per_second", "parameters"}
 # 192.0.2.0/24 is nobody's.
@@ -105,7 +105,7 @@ def test_the_summary_has_every_stage_and_every_figure(undisturbed: tuple["Retort
 def test_an_artifact_names_its_parents_and_its_files(undisturbed: tuple["Retort", "Result"]) -> None:
     manifests = undisturbed[0].manifests()
     assert sorted(manifests) == sorted(STAGES)
-    assert [len(manifests[stage]["parents"]) for stage in STAGES] == [0, 1, 1, 3, 2, 3, 3, 3, 8]
+    assert [len(manifests[stage]["parents"]) for stage in STAGES] == [0, 1, 1, 3, 2, 3, 3, 3, 4, 9]
     assert {"model/model.safetensors", "model/tokenizer.json"} <= manifests["ppo"]["files"].keys()
 
 
@@ -189,7 +189,7 @@ def test_the_same_student_is_aligned_without_a_reward_model(again: "Retort") -> 
     result = again.run_smoke(*SLOW, "align=dpo", "dpo.algorithm=kto")
     assert result.code == 0, result.err
     found = dict.fromkeys(STAGES[:5], "cached")
-    assert again.states() == found | dict.fromkeys(("dpo", "evaluate", "report"), "executed")
+    assert again.states() == found | dict.fromkeys(("dpo", "evaluate", "assess", "report"), "executed")
     assert "Aligned by KTO (TRL)." in result.out
     assert "after KTO (TRL)" in (again.home / "latest" / "report.html").read_text()
     assert again.noted("network") == []
@@ -203,7 +203,7 @@ def test_deleted_artifacts_are_made_again_with_what_their_content_changes(again:
     result = again.run_smoke(*SLOW)
     assert result.code == 0, result.err
     # The reward model comes out the same, so PPO has nothing to do; a speed is never measured the same.
-    assert again.executed() == {"reward", "evaluate", "report"}
+    assert again.executed() == {"reward", "evaluate", "assess", "report"}
     assert {stage for stage in before if again.manifest_digest(stage) != before[stage]} == {"evaluate"}
 
 
@@ -222,7 +222,7 @@ def test_damaged_artifacts_are_set_aside_and_made_again_in_the_same_run(again: "
         path.write_text("not what it was")
     mended = again.run_smoke(*SLOW)
     assert mended.code == 0, mended.err
-    assert again.executed() == {"label", "distill", "ppo", "evaluate", "report"}
+    assert again.executed() == {"label", "distill", "ppo", "evaluate", "assess", "report"}
     after = {stage: again.manifest_digest(stage) for stage in STAGES[:7]}
     assert after == {stage: before[stage] for stage in STAGES[:7]}
     assert (again.home / "latest" / "report.html").read_text() != "not what it was"
@@ -278,6 +278,7 @@ def test_killed_three_times_it_goes_on_and_ends_in_the_same_model(
     expected = dict.fromkeys(STAGES[:6], "cached") | {
         "ppo": "resumed",
         "evaluate": "executed",
+        "assess": "executed",
         "report": "executed",
     }
     assert retort.states() == expected

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.flow, pytest.mark.service, pytest.mark.timeout(300)]
 
-STAGES = ["clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "report"]
+STAGES = ["clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "assess", "report"]
 # What the second run on the servers changes too.
 FIRST, SECOND = ("reward.epochs=2",), ("reward.epochs=2", "evaluate.shots=1")
 FROM_REWARD, FROM_EVALUATE = STAGES[5:], STAGES[7:]
@@ -102,7 +102,7 @@ def test_artifacts_are_in_the_bucket_only(servers: Servers) -> None:
     manifests = {key for key in servers.stored("artifacts/") if key.endswith("/manifest.json")}
     assert [sum(key.startswith(f"artifacts/{stage}/") for key in manifests) for stage in STAGES] == [
         *[1] * 7,
-        *[2] * 2,
+        *[2] * 3,
     ]
     for stage in FROM_REWARD:
         # The embedded run's own; what the servers' runs made is not beside it.

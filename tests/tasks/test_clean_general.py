@@ -72,16 +72,18 @@ def test_general_rows_have_a_file_and_two_splits_of_their_own(tmp_path: Path, as
     train, valid = load_general(out, "train"), load_general(out, "valid")
     assert load_general(out, "test") == []
     assert card["general"] == {"train": len(train), "valid": len(valid)}
-    assert len(train) + len(valid) == 200
-    assert 40 <= len(valid) <= 80  # 0.05 + 0.25 of 200 is 60, by a hash
+    assert len(train) + len(valid) == 201
+    assert 40 <= len(valid) <= 80  # 0.05 + 0.25 of 201 is 60, by a hash
     assert {row.task for row in train + valid} == {"general"}
     row = next(row for row in train + valid if row.question == "Sum 3 up.")
     assert (row.context, row.answer, row.check) == ("A text.", "Sum 3.", ReferenceCheck(text="Sum 3."))
     own = load_rows(out / "rows.jsonl")
     assert {row.task for row in own} == {"question"}
     assert card["rows"] == len(own) == QUESTIONS
-    assert sum(card["dropped"].values()) == 2
-    assert card["dropped"]["personal data: e-mail address"] == 1
+    assert sum(card["dropped"].values()) == 1
+    assert card["personal_data"] == {"rule": "redact", "redacted": {"e-mail address": 1}, "rows": 1}
+    [whom] = [row for row in train + valid if row.question == "Whom to ask?"]
+    assert whom.answer == "Ask [e-mail address]"
     assert card["malformed"] == 1
     assert card["thinned"] == 0
 

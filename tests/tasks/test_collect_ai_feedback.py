@@ -39,7 +39,7 @@ def collect(tmp_path: Path, make_row):
         changes = ("feedback.events=ai", "feedback.precision=fp32", "feedback.ai.precision=fp32", *overrides)
         config = load_run_config(SMOKE, ["feedback.prompts=3", "feedback.ai.max_new_tokens=3", *changes])
         context: Any = SimpleNamespace(
-            section=lambda kind, name: config.feedback,
+            section=lambda kind, name: getattr(config, name),
             seed=7,
             inputs=inputs,
             refs={"distill": SimpleNamespace(sha256="d" * 64)},

@@ -46,7 +46,7 @@ def test_an_audit_lies_beside_the_events(tmp_path: Path) -> None:
     out.mkdir()
     with tracker.stage("feedback", "key", {}) as run:
         context = StageContext(
-            {"feedback": config.feedback.model_dump(), "seed": 7},
+            {"feedback": config.feedback.model_dump(), "data": config.data.model_dump(), "seed": 7},
             {},
             {},
             out,
