@@ -13,6 +13,7 @@ from rich.console import Console
 from configs.load import load_platform
 from configs.principles import read_principles
 from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, FeedbackConfig, PlatformConfig, RunConfig
+from configs.schema_evaluate import HarnessConfig
 from configs.section import Precision
 from flows.enter_model import enter_model
 from flows.found_stages import FoundStages, NotCached
@@ -123,7 +124,7 @@ def make_place(platform: PlatformConfig, env: Env, services: Services | None, qu
 
 
 def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
-    """Digests of what comes from outside: data, general instructions, teacher, student, feedback, warm start.
+    """Digests of what comes from outside: data, models, feedback, warm start, principles and tasks.
 
     Raises:
         DataError: Naming all that are missing.
@@ -132,7 +133,7 @@ def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
     from tasks.warm_start import warm_start_digest
 
     memo = place.home / "cache" / "digests.json"
-    general = config.data.general
+    general, judge = config.data.general, config.evaluate.judge
     digesting: dict[str, Callable[[], str]] = {
         "dataset": lambda: source_digest(config.data.source, memo, place.data_endpoint),
         "general": lambda: source_digest(general, memo, place.data_endpoint) if general else "none",
@@ -140,6 +141,8 @@ def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
         "student": lambda: student_digest(config.student.source, config.student.revision, memo),
         "people": lambda: people_digest(config.feedback, memo, place.home),
         "warm_start": lambda: warm_start_digest(config.reward.warm_start, place, memo),
+        "judge": lambda: principles_digest(judge.principles) if judge.questions else "none",
+        "harness": lambda: harness_digest(config.evaluate.harness, memo),
     }
     digests: dict[str, str] = {}
     problems: list[Problem] = []
@@ -159,13 +162,25 @@ def people_digest(config: FeedbackConfig, memo: Path, home: Path) -> str:
     if people is None:
         return "simulated"
     if people == FEEDBACK_AI:
-        principles = [principle.model_dump() for principle in read_principles(Path(config.ai.principles))]
-        return f"ai:{sha256_bytes(canonical_json(principles))}"
+        return f"ai:{principles_digest(config.ai.principles)}"
     if people == FEEDBACK_STORE:
         from tasks.feedback.store.snapshot import name_snapshot
 
         return name_snapshot(feedback_url(home))
     return source_digest(people, memo)
+
+
+def principles_digest(path: str) -> str:
+    """Digest of the principles in a file, whatever its spacing."""
+    principles = [principle.model_dump() for principle in read_principles(Path(path))]
+    return sha256_bytes(canonical_json(principles))
+
+
+def harness_digest(config: HarnessConfig, memo: Path) -> str:
+    """What names the tasks of lm-evaluation-harness of a run; `none` without any."""
+    if not config.tasks or config.include_path is None:
+        return "none"
+    return source_digest(config.include_path, memo)
 
 
 def look_up(
