@@ -80,9 +80,7 @@ def test_few_contexts_are_not_compared() -> None:
         values = {"distilled": np.zeros(30), "aligned": np.ones(30)}
         weights = np.concatenate([np.ones(10), np.zeros(20)])
         numbers = np.arange(30) % contexts
-        return Sample(
-            "few", tuple("q" * 30), numbers, (Column("m", "u", "higher", values, weights),)
-        )
+        return Sample("few", tuple("q" * 30), numbers, (Column("m", "u", "higher", values, weights),))
 
     assert compare([few(5)], FLIPS, 0) == []
     (found,) = compare([few(6)], FLIPS, 0)
