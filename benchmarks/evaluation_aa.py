@@ -10,7 +10,10 @@ result, one JSON object.
 import argparse
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,14 +21,31 @@ import numpy as np
 from benchmarks.evaluation_world import simulate
 from benchmarks.gate import wilson
 from benchmarks.gate_nights import SHEETS, Model, planted, true_gain
-from benchmarks.harness import note, print_result
+from benchmarks.harness import THREADS, note, print_result
 from configs.load import load_run_config
 from tasks.ml.comparing import PAIRS, Comparison, compare
 
-RUNS, QUICK_RUNS = 1000, 4
+RUNS, PLANTED, QUICK_RUNS = 1000, 300, 4
 GAIN = 0.10  # of accuracy
 MOST_WRONG = 0.05
 BETTER = "aligned"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one simulated evaluation said.
+
+    Attributes:
+        comparisons: How many there were.
+        winners: Metric and name of each winner.
+        found: Those over whom `BETTER` was called the winner in accuracy.
+        uncorrected: Whether any winner would have been named without a correction.
+    """
+
+    comparisons: int
+    winners: tuple[tuple[str, str], ...]
+    found: tuple[str, ...]
+    uncorrected: bool
 
 
 def evaluation(seed: int, models: Mapping[str, Model], flips: int) -> list[Comparison]:
@@ -34,43 +54,41 @@ def evaluation(seed: int, models: Mapping[str, Model], flips: int) -> list[Compa
     return compare(simulate(draw, models), flips, int(draw.integers(2**31)))
 
 
-def measure_equals(runs: int, flips: int) -> dict[str, Any]:
+def outcome(seed: int, models: Mapping[str, Model], flips: int) -> Outcome:
+    """What is kept of `evaluation`."""
+    found = evaluation(seed, models, flips)
+    return Outcome(
+        len(found),
+        tuple((one.metric, one.winner) for one in found if one.winner),
+        tuple(one.against for one in found if one.metric == "accuracy" and one.winner == BETTER),
+        any(one.p < MOST_WRONG and one.better for one in found),
+    )
+
+
+def measure_equals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """How often any winner at all is named, and how often one would be without a correction."""
-    note("equals")
-    wrong, uncorrected, metrics, comparisons = 0, 0, Counter[str](), 0
-    for seed in range(runs):
-        found = evaluation(seed, {}, flips)
-        winners = [one.metric for one in found if one.winner]
-        metrics.update(winners)
-        wrong += bool(winners)
-        uncorrected += any(one.p < MOST_WRONG and one.better for one in found)
-        comparisons = len(found)
+    runs, wrong = len(outcomes), sum(bool(one.winners) for one in outcomes)
     return {
         "runs": runs,
-        "comparisons": comparisons,
+        "comparisons": outcomes[0].comparisons,
         "any_winner": wrong / runs,
         "interval": wilson(wrong, runs),
-        "winners_by_metric": dict(metrics),
-        "any_uncorrected": uncorrected / runs,
+        "winners_by_metric": dict(Counter(metric for one in outcomes for metric, _ in one.winners)),
+        "any_uncorrected": sum(one.uncorrected for one in outcomes) / runs,
     }
 
 
-def measure_planted(runs: int, flips: int) -> dict[str, Any]:
+def measure_planted(outcomes: Sequence[Outcome], model: Model) -> dict[str, Any]:
     """How often the better model is found, by pair, and how often anybody else is called a winner."""
-    note("planted gain")
-    model = planted(lambda x: Model(right={"all": x}), GAIN, 2)
-    pairs = [pair for pair in PAIRS if pair[0] == BETTER]
-    hits, wrong = Counter[tuple[str, str]](), 0
-    for seed in range(runs):
-        found = evaluation(seed, {BETTER: model}, flips)
-        accuracy = [one for one in found if one.metric == "accuracy"]
-        hits.update((one.model, one.against) for one in accuracy if one.winner == BETTER)
-        wrong += any(one.winner not in (None, BETTER) for one in found)
+    runs = len(outcomes)
+    others = [against for name, against in PAIRS if name == BETTER]
+    hits = Counter(against for one in outcomes for against in one.found)
+    wrong = sum(any(name != BETTER for _, name in one.winners) for one in outcomes)
     return {
         "runs": runs,
         "true_gain": true_gain(model, "right"),
-        "found": {f"{ours} over {theirs}": hits[ours, theirs] / runs for ours, theirs in pairs},
-        "interval": wilson(hits[pairs[-1]], runs),
+        "found": {f"{BETTER} over {against}": hits[against] / runs for against in others},
+        "intervals": {f"{BETTER} over {against}": wilson(hits[against], runs) for against in others},
         "another_winner": wrong / runs,
     }
 
@@ -78,18 +96,23 @@ def measure_planted(runs: int, flips: int) -> dict[str, Any]:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Everything."""
     started = time.monotonic()
-    runs = QUICK_RUNS if options.quick else options.runs
+    runs, better = (QUICK_RUNS, QUICK_RUNS) if options.quick else (options.runs, options.planted)
     flips = options.flips or load_run_config(None, []).evaluate.flips
-    equals = measure_equals(runs, flips)
-    better = measure_planted(max(1, runs // options.planted_share), flips)
+    model = planted(lambda x: Model(right={"all": x}), GAIN, 2)
+    with ProcessPoolExecutor(options.processes) as pool:
+        note("equals")
+        equals = list(pool.map(partial(outcome, models={}, flips=flips), range(runs)))
+        note("planted gain")
+        gained = list(pool.map(partial(outcome, models={BETTER: model}, flips=flips), range(better)))
+    found = measure_equals(equals)
     return {
         "suite": "evaluation_aa",
         "questions": 7 * SHEETS[0] + 4 * SHEETS[1],
         "contexts": sum(SHEETS),
         "flips": flips,
-        "equals": equals,
-        "planted": better,
-        "as_promised": equals["any_winner"] <= MOST_WRONG,
+        "equals": found,
+        "planted": measure_planted(gained, model),
+        "as_promised": found["any_winner"] <= MOST_WRONG,
         "seconds": time.monotonic() - started,
     }
 
@@ -99,7 +122,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation_aa", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few evaluations: does it run at all?")
     parser.add_argument("--runs", type=int, default=RUNS, help="evaluations of equals")
-    parser.add_argument("--planted-share", type=int, default=2, help="times fewer with a planted gain")
+    parser.add_argument("--planted", type=int, default=PLANTED, help="evaluations with a planted gain")
+    parser.add_argument("--processes", type=int, default=THREADS, help="that simulate side by side")
     parser.add_argument("--flips", type=int, default=0, help="sets of contexts; 0: as in the default run")
     return parser.parse_args()
 
