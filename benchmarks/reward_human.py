@@ -27,9 +27,10 @@ from benchmarks.harness import BenchmarkError, note, print_result
 from benchmarks.human_sets import SEED, SETS, Judged, import_set, prepare_set, some_questions
 from tasks.ml.metrics import bootstrap_ratio
 from tasks.ml.preferences import Preferences, groups_with, pair_accuracy
+from tasks.ml.reward_scores import score_groups
 from tasks.ml.seeding import random_for
 from tasks.ml.teacher import load_teacher
-from tasks.ml.train_reward import score_groups, train_reward
+from tasks.ml.train_reward import train_reward
 from tasks.ml.trainer import Watch
 from tasks.shared.hardware import keep_freed_memory
 

@@ -10,7 +10,7 @@ from benchmarks.probe import DTYPES
 from benchmarks.reward_workload import FORMS, Work, judged_answers, tokenizer_of_teacher
 from tasks.ml.models import ScoredModel, load_model
 from tasks.ml.preferences import pair_accuracy
-from tasks.ml.train_reward import score_groups
+from tasks.ml.reward_scores import score_groups
 
 _PASS_TOKENS = 1200
 

@@ -19,8 +19,9 @@ from benchmarks.harness import note, print_result
 from configs.load import load_platform, load_run_config
 from configs.schema import RunConfig
 from configs.section import Precision
+from flows.external import external_digests
 from flows.graph import walk
-from flows.run import external_digests, make_place, resolve
+from flows.run import make_place, resolve
 from tasks.ml.batching import draw_whole_groups, group_examples
 from tasks.ml.evaluation import Contestant, answer, gold_likelihood
 from tasks.ml.metrics import bootstrap_mean, bootstrap_ratio

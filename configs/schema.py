@@ -14,6 +14,7 @@ from configs.schema_assess import AssessConfig
 from configs.schema_distill import DistillConfig
 from configs.schema_dpo import DPOConfig
 from configs.schema_drift import DriftConfig
+from configs.schema_evaluate import EvaluateConfig
 from configs.schema_label import LabelConfig, ScoreConfig
 from configs.schema_nightly import CollectConfig, NightlyConfig
 from configs.schema_ppo import PPOConfig
@@ -136,22 +137,6 @@ class FeedbackConfig(Section):
     fail_below: float = Field(ge=0, description="perceived utility below which an answer gets an F")
     precision: Precision = Field(description="arithmetic of the student while it answers")
     ai: AIFeedbackConfig
-
-
-class EvaluateConfig(Section):
-    """How models are compared on held-out questions."""
-
-    questions: Count = Field(description="most held-out questions")
-    max_new_tokens: Count = Field(description="longest answer, tokens")
-    rows: Count = Field(description="answers decoded side by side")
-    shots: int = Field(ge=0, le=16, description="worked examples of the few-shot prompt")
-    likelihood_questions: Count = Field(description="questions on which perplexity is measured")
-    speed_rows: Count = Field(description="answers decoded side by side to measure speed")
-    speed_tokens: Count = Field(description="tokens of each of them")
-    speed_repeats: Count = Field(description="times that speed is measured")
-    resamples: int = Field(ge=100, description="bootstrap resamples of an interval")
-    samples_shown: Count = Field(description="questions whose answers the report shows")
-    precision: Precision = Field(description="arithmetic of the matrix products")
 
 
 class RunConfig(Section):

@@ -25,7 +25,7 @@ class Stage:
         module: Module of its `run`.
         reads: Parts of the configuration in its key.
         external: Inputs from outside the run in its key: `dataset`, `general`, `teacher`, `student`,
-            `people`, `warm_start`, `probes`, `window`.
+            `people`, `warm_start`, `window`, `judge`, `harness`, `probes`.
         needs: Stages whose artifacts it reads; `aligned` is the one that aligns the student in this run.
         files: Files of ours, other than modules, in its key.
     """
@@ -60,7 +60,13 @@ PIPELINE: Mapping[str, Stage] = {
     "reward": Stage("tasks.train_reward", ("reward",), ("clean", "distill", "feedback"), ("warm_start",)),
     "ppo": Stage("tasks.align_ppo", ("ppo", "name"), ("clean", "distill", "reward")),
     "dpo": Stage("tasks.align_dpo", ("dpo", "name"), ("clean", "distill", "feedback")),
-    "evaluate": Stage("tasks.evaluate", ("evaluate", "teacher"), ("clean", "distill", ALIGNED), ("teacher",)),
+    "evaluate": Stage(
+        "tasks.evaluate",
+        ("evaluate", "teacher"),
+        ("clean", "distill", "reward", ALIGNED),
+        ("teacher", "judge", "harness"),
+        files=("tasks/ai_endpoint.py",),
+    ),
     "assess": Stage(
         "tasks.assess",
         ("assess", "teacher", "student", "data"),

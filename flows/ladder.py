@@ -18,10 +18,11 @@ from configs.errors import ConfigError, Problem
 from configs.hints import did_you_mean, nearest
 from configs.load import load_run_config
 from configs.schema import PlatformConfig, RunConfig
+from flows.external import external_digests
 from flows.graph import ALIGNMENTS, Refs, check_source, make_spec, route
 from flows.ladder_results import ladder_chart, write_ladder
 from flows.mending import mend
-from flows.run import external_digests, prepare, resolve, run_tags
+from flows.run import prepare, resolve, run_tags
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.caching import source_state

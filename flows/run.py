@@ -3,34 +3,28 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from configs.load import load_platform
-from configs.principles import read_principles
-from configs.probes import read_probes
-from configs.scenarios import read_scenarios
-from configs.schema import FEEDBACK_AI, FEEDBACK_STORE, FeedbackConfig, PlatformConfig, RunConfig
-from configs.schema_assess import AssessConfig
+from configs.schema import PlatformConfig, RunConfig
 from configs.section import Precision
 from flows.enter_model import enter_model
+from flows.external import external_digests
 from flows.footprint import footprint, footprint_metrics
 from flows.found_stages import FoundStages, NotCached
 from flows.graph import walk
 from flows.results import StageOutcome, save_latest
-from tasks.ml.footprint import grid
 from tasks.place import Place, SetAsideError
 from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes
-from tasks.shared.env import Env, export, feedback_url, laptop_settings, server_environment
-from tasks.shared.errors import DataError, Problem, RetortError, ServiceError
+from tasks.shared.env import Env, export, laptop_settings, server_environment
+from tasks.shared.errors import Problem, ServiceError
 from tasks.shared.hardware import faster_precision
 from tasks.shared.run_prefect import start_prefect
 from tasks.shared.services import Services, client_settings, find_services
-from tasks.shared.source_digest import source_digest
 from tasks.shared.tracking import FLOW_KEY, Scalar, Tracker
 from tasks.stage_spec import flatten
 
@@ -125,75 +119,6 @@ def make_place(platform: PlatformConfig, env: Env, services: Services | None, qu
         experiment=platform.experiment,
         quiet=quiet,
     )
-
-
-def external_digests(config: RunConfig, place: Place) -> dict[str, str]:
-    """Digests of what comes from outside: data, general instructions, models, feedback, probes.
-
-    Raises:
-        DataError: Naming all that are missing.
-    """
-    from tasks.teacher_digest import student_digest, teacher_digest
-    from tasks.warm_start import warm_start_digest
-
-    memo = place.home / "cache" / "digests.json"
-    general = config.data.general
-    digesting: dict[str, Callable[[], str]] = {
-        "dataset": lambda: source_digest(config.data.source, memo, place.data_endpoint),
-        "general": lambda: source_digest(general, memo, place.data_endpoint) if general else "none",
-        "teacher": lambda: teacher_digest(config.teacher.source, config.teacher.revision, memo),
-        "student": lambda: student_digest(config.student.source, config.student.revision, memo),
-        "people": lambda: people_digest(config.feedback, memo, place.home),
-        "warm_start": lambda: warm_start_digest(config.reward.warm_start, place, memo),
-        "probes": lambda: probes_digest(config.assess, memo, place.data_endpoint),
-    }
-    digests: dict[str, str] = {}
-    problems: list[Problem] = []
-    for name, digest in digesting.items():
-        try:
-            digests[name] = digest()
-        except RetortError as error:
-            problems += error.problems
-    if problems:
-        raise DataError(problems)
-    return digests
-
-
-def people_digest(config: FeedbackConfig, memo: Path, home: Path) -> str:
-    """What names the feedback of a run: people's in the store or a file, principles, or simulated."""
-    people = config.events
-    if people is None:
-        return "simulated"
-    if people == FEEDBACK_AI:
-        principles = [principle.model_dump() for principle in read_principles(Path(config.ai.principles))]
-        return f"ai:{sha256_bytes(canonical_json(principles))}"
-    if people == FEEDBACK_STORE:
-        from tasks.feedback.store.snapshot import name_snapshot
-
-        return name_snapshot(feedback_url(home))
-    return source_digest(people, memo)
-
-
-def probes_digest(config: AssessConfig, memo: Path, endpoint: str | None) -> str:
-    """What names all that models are probed with: files of ours and others', and the electricity's intensity.
-
-    Raises:
-        RetortError: A file is missing or malformed, or there is no such country.
-    """
-    files = (
-        config.toxic_words,
-        config.toxicity_classifier,
-        config.xstest,
-        config.stereotypes,
-        config.doubtful,
-    )
-    content = {
-        "probes": read_probes(Path(config.probes)).model_dump(mode="json"),
-        "scenarios": read_scenarios(Path(config.scenarios)).model_dump(mode="json"),
-        "files": [source_digest(file, memo, endpoint) if file else None for file in files],
-        "grid": grid(config.country).grams_per_kwh,
-    }
-    return f"sha256:{sha256_bytes(canonical_json(content))}"
 
 
 def look_up(

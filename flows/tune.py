@@ -18,8 +18,9 @@ from configs.load import load_run_config
 from configs.schema import PlatformConfig, RunConfig
 from configs.section import Precision
 from configs.space import Axis, override
+from flows.external import external_digests
 from flows.graph import check_source, walk
-from flows.run import external_digests, prepare, resolve, run_tags
+from flows.run import prepare, resolve, run_tags
 from flows.tune_study import ERROR, RUN, ask, ended, open_study, records, take_up
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from configs.schema_ai_feedback import AIFeedbackConfig
+from configs.schema_ai_feedback import JudgingSection
 from tasks.feedback.ai_annotator import AIAnnotator
 from tasks.feedback.ai_judge import Messages, judge_in_words
 from tasks.ml.progress import Bar
@@ -14,8 +14,8 @@ from tasks.shared.env import endpoint_key
 KIND = "chat"
 
 
-def endpoint_annotator(config: AIFeedbackConfig, records: Callable[[str], Records], bar: Bar) -> AIAnnotator:
-    """A model behind `feedback.ai.endpoint`; what it replied is kept, and not paid for again."""
+def endpoint_annotator(config: JudgingSection, records: Callable[[str], Records], bar: Bar) -> AIAnnotator:
+    """A model behind the section's `endpoint`; what it replied is kept, and not paid for again."""
     replies = EndpointReplies(config, records, bar)
     return AIAnnotator(judge_in_words(f"ai-{config.endpoint_model}"[:128], replies), replies)
 
@@ -23,11 +23,11 @@ def endpoint_annotator(config: AIFeedbackConfig, records: Callable[[str], Record
 class EndpointReplies:
     """Asks an endpoint, greedily, what no record holds yet."""
 
-    def __init__(self, config: AIFeedbackConfig, records: Callable[[str], Records], bar: Bar) -> None:
+    def __init__(self, config: JudgingSection, records: Callable[[str], Records], bar: Bar) -> None:
         assert config.endpoint is not None
         assert config.endpoint_model is not None
         self._endpoint = Endpoint(
-            setting="feedback.ai.endpoint",
+            setting=f"{config.section_name}.endpoint",
             url=config.endpoint,
             model=config.endpoint_model,
             max_tokens=config.max_new_tokens,

@@ -1,52 +1,143 @@
 """Stage `evaluate`: unrefined, teacher, distilled and aligned models on the same held-out questions."""
 
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from configs.schema import EvaluateConfig
-from tasks.ml.evaluation import Answers, Contestant, answer, gold_likelihood, response_kl, throughput
-from tasks.ml.examination import held_out, perplexity, worked_examples
-from tasks.ml.forgetting import answer_bytes, forgetting, nll_per_byte
-from tasks.ml.metrics import Interval, Values, bootstrap_mean, win_shares
-from tasks.ml.models import load_model, load_tokenizer, parameter_count
+from configs.principles import read_principles
+from configs.schema_evaluate import EvaluateConfig
+from tasks.ai_endpoint import endpoint_annotator
+from tasks.feedback.ai_annotator import local_annotator
+from tasks.feedback.win_judge import Judged, judge_wins
+from tasks.ml.answer_columns import column, wins
+from tasks.ml.answer_rewards import answer_rewards
+from tasks.ml.columns import Column
+from tasks.ml.comparing import Comparison, compare
+from tasks.ml.evaluation import Answers, Contestant, answer
+from tasks.ml.exam import ALIGNED, BASELINE, TEACHER, UNREFINED, Exam, general_figures
+from tasks.ml.examination import held_out, worked_examples
+from tasks.ml.figures import (
+    Figure,
+    comparison_metrics,
+    figure,
+    figure_metrics,
+    sample_figures,
+    single,
+    slice_metrics,
+)
+from tasks.ml.harness import check_harness, run_harness
+from tasks.ml.metrics import Values, bootstrap_mean
+from tasks.ml.models import ScoredModel, load_model, load_tokenizer, parameter_count
+from tasks.ml.paired import number_contexts
 from tasks.ml.precision import frozen_copy
-from tasks.ml.rows import Row, load_general, load_rows
+from tasks.ml.rows import load_general, load_rows
+from tasks.ml.speed import warm_up
 from tasks.ml.teacher import load_teacher
 from tasks.shared.artifacts import canonical_json
+from tasks.shared.cost import Cost, metered, resident_memory_mb
+from tasks.shared.hardware import release_freed_memory
 from tasks.stage import StageContext
 
-BASELINE = "distilled"
-# What a model is held against: all that the teacher knew, or what was left when the student was cut out.
-FORGETTING = {"forgetting": "teacher_zero_shot", "forgetting_since_cut": "unrefined"}
-WIN_MARGIN = 0.02  # of utility; smaller differences are ties
+HARNESS = (TEACHER, BASELINE, ALIGNED)
+WATT_HOURS, THOUSAND = 1000, 1000
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Write `figures.json` (every figure with its interval) and `answers.json` (answers side by side)."""
+    """Write what was measured, with intervals, and who is better where that can be told.
+
+    `figures.json`, `comparisons.json`, `slices.json`, `calibration.json`, `answers.json` (side by side), and
+    `columns.json`: all that was measured question by question, from which runs can be compared.
+    """
     config = context.section(EvaluateConfig, "evaluate")
+    check_harness(config.harness)
+    exam, figures = sit(context, config)
+    likelihoods, latencies, bootstrap = exam.likelihoods(), exam.latencies(), exam.bootstrap
+    columns = [*exam.columns(), *likelihoods.columns(exam.contexts, UNREFINED), latencies]
+    columns += reward_columns(context, exam)
+    judged = judge(context, exam)
+    if judged is not None and judged.readable.any():
+        columns.append(judged.column(BASELINE, len(exam.rows)))
+        figures += flip_figures(judged, config.resamples, context.seed)
+    sample = exam.sample(columns)
+    figures += sample_figures(sample, bootstrap, BASELINE)
+    figures += likelihoods.perplexity_figures(bootstrap)
+    figures += [*exam.speed_figures(latencies), exam.divergence_figure(bootstrap)]
+    general = load_general(context.inputs["clean"], "valid")
+    beside, forgotten = general_figures(exam.contestants, general, config, context.seed)
+    figures += [*forgotten, *harness_figures(exam)]
+    samples = [sample, *beside]
+    comparisons = compare(samples, config.flips, context.seed)
+    files = {
+        "figures": figures,
+        "comparisons": [one.as_dict() for one in comparisons],
+        "slices": exam.slices(sample, bootstrap),
+        "calibration": exam.calibration(),
+        "answers": exam.side_by_side(),
+        "columns": [one.as_dict() for one in samples],
+    }
+    record(context, files, comparisons)
+    unreadable = 0 if judged is None else int((1 - judged.readable).sum())
+    return {
+        "rows": len(exam.rows),
+        "figures": len(figures),
+        "comparisons": len(comparisons),
+        "winners": sum(one.winner is not None for one in comparisons),
+        **({"judge_unreadable": unreadable} if judged else {}),
+    }
+
+
+def record(
+    context: StageContext, files: Mapping[str, list[dict[str, Any]]], comparisons: list[Comparison]
+) -> None:
+    """Write the files, and tell the tracker the same."""
+    for name, content in files.items():
+        path = context.out / f"{name}.json"
+        path.write_bytes(canonical_json(content))
+        if name in ("calibration", "columns"):
+            context.run.file(path, "evaluation")
+        else:
+            context.run.table(f"{name}.json", content)
+    context.run.metrics(
+        figure_metrics(files["figures"]) | comparison_metrics(comparisons) | slice_metrics(files["slices"])
+    )
+
+
+def sit(context: StageContext, config: EvaluateConfig) -> tuple[Exam, list[Figure]]:
+    """Let every model answer the held-out questions; and what that costs, measured once."""
     rows = held_out(load_rows(context.inputs["clean"] / "rows.jsonl", "test"), config.questions, context.seed)
     contestants = line_up(context, config)
     bar = context.bar("evaluate: answers", len(rows) * len(contestants), "answers")
-    answers = {c.name: answer(c, rows, config.max_new_tokens, config.rows, bar) for c in contestants}
-    figures = judged_figures(answers, rows, config, context.seed)
-    figures += likelihood_figures(contestants, rows, config, context.seed)
-    general = load_general(context.inputs["clean"], "valid")
-    figures += forgetting_figures(contestants, general, config, context.seed)
-    figures += speed_figures(contestants, rows, config, context.seed)
-    figures += divergence_figure(contestants, answers, rows, config, context.seed)
-    figures += [
-        figure("parameters", c.name, Interval(n, n, n, 1), "parameters")
-        for c in contestants
-        for n in [float(parameter_count(c.model))]
-    ]
-    (context.out / "figures.json").write_bytes(canonical_json(figures))
-    sample = side_by_side(rows, answers, config.samples_shown)
-    (context.out / "answers.json").write_bytes(canonical_json(sample))
-    context.run.metrics({f"{f['metric']}/{f['model']}": f["value"] for f in figures})
-    context.run.table("figures.json", figures)
-    context.run.table("answers.json", sample)
-    return {"rows": len(rows), "figures": len(figures)}
+    answers: dict[str, Answers] = {}
+    figures: list[Figure] = []
+    for one in contestants:
+        warm_up(one, rows[0])
+        release_freed_memory()
+        before = resident_memory_mb()
+        with metered() as spent:
+            answers[one.name] = answer(one, rows, config.max_new_tokens, config.rows, bar)
+            cost = spent()
+        figures += cost_figures(one, cost, before, len(rows))
+    contexts = number_contexts([row.context for row in rows])
+    return Exam(config, rows, contexts, contestants, answers, context.seed), figures
+
+
+def cost_figures(contestant: Contestant, cost: Cost, before: float | None, answers: int) -> Iterator[Figure]:
+    """Parameters, energy, and memory: the weights, and by how much the process grew while it answered.
+
+    Args:
+        contestant: The model.
+        cost: Of its answers.
+        before: Resident memory of the process before, MB; None where the system does not say.
+        answers: How many it gave.
+    """
+    name, model = contestant.name, contestant.model
+    yield single("parameters", name, float(parameter_count(model)), "parameters")
+    energy = cost.kwh * WATT_HOURS / answers * THOUSAND
+    yield single("energy", name, energy, "Wh per 1,000 answers")
+    if before is not None:
+        weights = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters()) / 1e6
+        grown = max(0.0, cost.peak_memory_mb - before)
+        yield single("inference_memory", name, weights + grown, "MB")
 
 
 def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
@@ -55,139 +146,64 @@ def line_up(context: StageContext, config: EvaluateConfig) -> list[Contestant]:
     teacher = frozen_copy(model, config.precision)
     shots = worked_examples(load_rows(context.inputs["clean"] / "rows.jsonl", "train"), config.shots)
     folders = {
-        "unrefined": context.inputs["distill"] / "unrefined",
-        "distilled": context.inputs["distill"] / "model",
-        "aligned": context.inputs["aligned"] / "model",
+        UNREFINED: context.inputs["distill"] / "unrefined",
+        BASELINE: context.inputs["distill"] / "model",
+        ALIGNED: context.inputs["aligned"] / "model",
     }
     students = {
         name: Contestant(name, frozen_copy(load_model(folder), config.precision), load_tokenizer(folder))
         for name, folder in folders.items()
     }
     return [
-        students["unrefined"],
-        Contestant("teacher_zero_shot", teacher, tokenizer),
+        students[UNREFINED],
+        Contestant(TEACHER, teacher, tokenizer),
         Contestant("teacher_few_shot", teacher, tokenizer, shots),
-        students["distilled"],
-        students["aligned"],
+        students[BASELINE],
+        students[ALIGNED],
     ]
 
 
-def judged_figures(
-    answers: dict[str, Answers], rows: list[Row], config: EvaluateConfig, seed: int
-) -> list[dict[str, Any]]:
-    """Accuracy, by family too, gold win rate against the distilled model, stop rate and length."""
-    figures = []
-    baseline, teacher = answers[BASELINE], answers["teacher_zero_shot"]
-    for name, own in answers.items():
-        wins = win_shares(own.utility, baseline.utility, WIN_MARGIN)
-        columns: dict[str, tuple[Values, str]] = {
-            "accuracy": (own.correct, "share"),
-            "accuracy_gain_over_teacher": (own.correct - teacher.correct, "share"),
-            "accuracy_gain_over_distilled": (own.correct - baseline.correct, "share"),
-            "gold_win_rate": (wins, "share"),
-            "gold_utility": (own.utility, "utility"),
-            "stop_rate": (own.stops, "share"),
-            "words": (own.words, "words"),
-        }
-        for task in dict.fromkeys(row.task for row in rows):
-            mask = np.array([row.task == task for row in rows])
-            columns[f"accuracy_{task}"] = (own.correct[mask], "share")
-        figures += [
-            figure(metric, name, bootstrap_mean(values, config.resamples, seed), unit)
-            for metric, (values, unit) in columns.items()
-        ]
-    return figures
+def reward_columns(context: StageContext, exam: Exam) -> Iterator[Column]:
+    """What this run's reward model says, in its standard deviations; nothing where there is none.
 
-
-def likelihood_figures(
-    contestants: list[Contestant], rows: list[Row], config: EvaluateConfig, seed: int
-) -> list[dict[str, Any]]:
-    """Perplexity of the gold answers, per token."""
-    figures = []
-    for contestant in contestants:
-        interval = perplexity(contestant, rows[: config.likelihood_questions], config.resamples, seed)
-        figures.append(figure("perplexity", contestant.name, interval, "per token"))
-    return figures
-
-
-def forgetting_figures(
-    contestants: list[Contestant], general: list[Row], config: EvaluateConfig, seed: int
-) -> list[dict[str, Any]]:
-    """How each model takes general instructions, beside the teacher and beside the student before it learnt.
-
-    A prompt with worked examples is left out: it shows the use case.
+    Answers that seem closer than the reward model's threshold tie.
     """
-    if not general:
-        return []
-    sizes = answer_bytes(general)
-    nats = {c.name: gold_likelihood(c, general)[0] for c in contestants if not c.shots}
-    levels = {name: nll_per_byte(own, sizes, config.resamples, seed) for name, own in nats.items()}
-    rises = {
-        (metric, after): forgetting(nats[before], nats[after], sizes, config.resamples, seed)
-        for metric, before in FORGETTING.items()
-        for after in (BASELINE, "aligned")
-    }
-    found = [("general_nll_per_byte", name, level) for name, level in levels.items()]
-    found += [(metric, name, rise) for (metric, name), rise in rises.items()]
-    return [figure(metric, name, interval, "nats per byte") for metric, name, interval in found]
+    if "reward" not in context.inputs:
+        return
+    folder, scale = context.inputs["reward"] / "model", context.refs["reward"].summary
+    model = frozen_copy(ScoredModel.load(folder), exam.config.precision)
+    tokenizer = load_tokenizer(folder)
+    mean, deviation = scale["score_mean"], scale["score_deviation"]
+    rewards: dict[str, Values] = {}
+    for name, own in exam.answers.items():
+        scores = answer_rewards(model, tokenizer, exam.rows, own, exam.config.precision)
+        rewards[name] = (scores - mean) / deviation
+    yield column("reward", "standard deviations", "higher", rewards)
+    yield wins("reward_win_rate", rewards, scale.get("tie_threshold", 0.0) / deviation)
 
 
-def speed_figures(
-    contestants: list[Contestant], rows: list[Row], config: EvaluateConfig, seed: int
-) -> list[dict[str, Any]]:
-    """Tokens per second side by side, and how many times the teacher's."""
-    speeds = throughput(contestants, rows[: config.speed_rows], config.speed_tokens, config.speed_repeats)
-    figures = []
-    for name, values in speeds.items():
-        figures.append(
-            figure("tokens_per_second", name, bootstrap_mean(values, config.resamples, seed), "tokens/s")
-        )
-        ratio = bootstrap_mean(values / speeds["teacher_zero_shot"], config.resamples, seed)
-        figures.append(figure("speedup_over_teacher", name, ratio, "times"))
-    return figures
+def judge(context: StageContext, exam: Exam) -> Judged | None:
+    """What a language model says of the answers to the first questions; None where it is not asked."""
+    config = exam.config.judge
+    rows = exam.rows[: config.questions]
+    if not rows:
+        return None
+    bar = context.bar("evaluate: ask the judge", 2 * len(rows) * (len(exam.answers) - 1), "replies")
+    if config.endpoint is not None:
+        asked = endpoint_annotator(config, context.records, bar)
+    else:
+        asked = local_annotator(config, context.teacher_source, context.external["teacher"], bar)
+    return judge_wins(asked.judge, rows, exam.answers, BASELINE, read_principles(Path(config.principles)))
 
 
-def divergence_figure(
-    contestants: list[Contestant],
-    answers: dict[str, Answers],
-    rows: list[Row],
-    config: EvaluateConfig,
-    seed: int,
-) -> list[dict[str, Any]]:
-    """How far the aligned model moved from the distilled one, on its own answers."""
-    by_name = {contestant.name: contestant for contestant in contestants}
-    responses = answers["aligned"].responses
-    nats = response_kl(by_name["aligned"].model, by_name[BASELINE], rows, responses)
-    return [
-        figure(
-            "kl_to_distilled", "aligned", bootstrap_mean(nats, config.resamples, seed), "nats per response"
-        )
-    ]
+def flip_figures(judged: Judged, resamples: int, seed: int) -> Iterator[Figure]:
+    """How often the judge changed its verdict when the two answers changed places."""
+    for name, flips in judged.flips.items():
+        yield figure("judge_order_flips", name, bootstrap_mean(flips, resamples, seed), "share")
 
 
-def figure(metric: str, model: str, interval: Interval, unit: str) -> dict[str, Any]:
-    """One line of the closing table."""
-    return {
-        "metric": metric,
-        "model": model,
-        "value": interval.value,
-        "low": interval.low,
-        "high": interval.high,
-        "n": interval.n,
-        "unit": unit,
-    }
-
-
-def side_by_side(rows: list[Row], answers: dict[str, Answers], count: int) -> list[dict[str, Any]]:
-    """The first questions with every model's answer and whether it is right."""
-    return [
-        {
-            "task": row.task,
-            "context": row.context,
-            "question": row.question,
-            "gold": row.answer,
-            **{name: own.texts[place] for name, own in answers.items()},
-            **{f"{name}_correct": own.judgements[place].correct for name, own in answers.items()},
-        }
-        for place, row in enumerate(rows[:count])
-    ]
+def harness_figures(exam: Exam) -> Iterator[Figure]:
+    """What lm-evaluation-harness says of the tasks that the configuration names."""
+    contestants = {name: exam.named(name) for name in HARNESS}
+    for one in run_harness(contestants, exam.config.harness, exam.seed):
+        yield figure(one.metric, one.model, one.interval, one.unit)

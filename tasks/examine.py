@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from configs.schema import EvaluateConfig
+from configs.schema_evaluate import EvaluateConfig
 from tasks.ml.evaluation import Contestant, answer, gold_likelihood
 from tasks.ml.examination import held_out, perplexity, worked_examples
 from tasks.ml.examined import Examined, examined_answers

@@ -24,10 +24,11 @@ from tasks.ml.card_files import PAGE, headline, save_card
 from tasks.ml.models import ScoredModel, load_model, load_tokenizer
 from tasks.ml.preferences import RewardTargets, groups_with
 from tasks.ml.reward_scale import floor_figures, level_heads, scale_figures
+from tasks.ml.reward_scores import score_heads
 from tasks.ml.reward_start import start_from
 from tasks.ml.rows import Row, load_rows
 from tasks.ml.seeding import stable_fraction, stable_hash
-from tasks.ml.train_reward import score_heads, train_reward
+from tasks.ml.train_reward import train_reward
 from tasks.shared.errors import Problem, StageError
 from tasks.stage import StageContext
 

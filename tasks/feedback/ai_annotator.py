@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema_ai_feedback import AIFeedbackConfig
+from configs.schema_ai_feedback import JudgingSection
 from tasks.feedback.ai_judge import Ask, Judge, judge_in_letters
 from tasks.ml.chat_model import ChatModel
 from tasks.ml.precision import frozen_copy
@@ -23,7 +23,7 @@ class AIAnnotator:
 
 
 def local_annotator(
-    config: AIFeedbackConfig, source: tuple[str, str, Path], digest: str, bar: Bar
+    config: JudgingSection, source: tuple[str, str, Path], digest: str, bar: Bar
 ) -> AIAnnotator:
     """The teacher on this machine; its weights are loaded when it is first asked.
 

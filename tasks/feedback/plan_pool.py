@@ -12,11 +12,10 @@ from configs.schema_reward import RewardConfig
 from tasks.feedback.events import FeedbackEvent, Shown
 from tasks.feedback.pairs import pairs_of
 from tasks.feedback.plan import Array, PairPool, covariance_after, directions
-from tasks.feedback.shown import encode_shown
 from tasks.ml.batching import group_examples, pack, plan_batches
 from tasks.ml.models import ScoredModel
 from tasks.ml.precision import arithmetic
-from tasks.ml.prompts import encode_prompt
+from tasks.ml.prompts import encode_prompt, encode_written
 from tasks.ml.rows import Row
 
 
@@ -61,7 +60,7 @@ def read_answers(
 ) -> tuple[Array, Array]:
     """Last hidden state [M, H] and reward [M], nats, of each of M answers."""
     examples = [
-        encode_shown(tokenizer, encode_prompt(tokenizer, row), shown.text, shown.stopped)
+        encode_written(tokenizer, encode_prompt(tokenizer, row), shown.text, shown.stopped)
         for row, shown in answers
     ]
     groups = group_examples(examples, [row.context for row, _ in answers], config.row_tokens)

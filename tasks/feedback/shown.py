@@ -12,7 +12,7 @@ from tasks.feedback.pairs import Pair, every_pair, every_tie
 from tasks.feedback.rankings import Pick, every_fail_mark, every_pick
 from tasks.ml.batching import Group, group_examples
 from tasks.ml.preferences import FailMarks, Picks, Preferences, RewardTargets, Ties, no_indices
-from tasks.ml.prompts import Example, encode_answer, encode_asked, encode_prompt
+from tasks.ml.prompts import Example, encode_asked, encode_prompt, encode_written
 from tasks.ml.rows import Row
 
 Answers = Sequence[tuple[str, str]]  # question, text
@@ -33,14 +33,6 @@ def distinct_answers(
     return sorted(stops), stops
 
 
-def encode_shown(
-    tokenizer: PreTrainedTokenizerBase, prompt: tuple[int, ...], text: str, did_stop: bool
-) -> Example:
-    """An answer as its model wrote it: the stop token is there only if it came."""
-    response = encode_answer(tokenizer, text)
-    return Example(prompt, response if did_stop else response[:-1] or response)
-
-
 def encode_questions(
     tokenizer: PreTrainedTokenizerBase, events: Sequence[FeedbackEvent], rows: Mapping[str, Row]
 ) -> dict[str, tuple[int, ...]]:
@@ -59,7 +51,7 @@ def encode_answers(
     """All of `distinct_answers` below their prompts."""
     answers, stops = distinct_answers(events)
     prompts = encode_questions(tokenizer, events, rows)
-    return [encode_shown(tokenizer, prompts[row], text, stops[row, text]) for row, text in answers]
+    return [encode_written(tokenizer, prompts[row], text, stops[row, text]) for row, text in answers]
 
 
 def group_answers(

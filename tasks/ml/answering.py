@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tasks.ml.decode import decode, stopped
+from tasks.ml.decode import DecodeEngine, stopped
 from tasks.ml.progress import Bar
 from tasks.ml.prompts import decode_answer, encode_prompt
 from tasks.ml.rows import Row
@@ -15,11 +15,15 @@ from tasks.ml.sampling import Sampling
 
 @dataclass(frozen=True)
 class Written:
-    """An answer: its text, its token ids, and whether it ended by itself."""
+    """An answer: its text, its token ids, whether it ended by itself, and how sure its model was.
+
+    The confidence is the mean probability that the model gave to the tokens that it chose, 0 to 1.
+    """
 
     text: str
     response: tuple[int, ...]
     stopped: bool
+    confidence: float
 
 
 def write_answers(
@@ -32,5 +36,9 @@ def write_answers(
 ) -> list[Written]:
     """Let a model answer each question once; a row that comes several times is answered several times."""
     prompts = [encode_prompt(tokenizer, row, shots) for row in rows]
-    responses = decode(model, prompts, [row.context for row in rows], sampling, bar)
-    return [Written(decode_answer(tokenizer, r), r, stopped(r, sampling.stop)) for r in responses]
+    engine = DecodeEngine(model, sampling, bar=bar)
+    decoded = engine.run(prompts, [row.context for row in rows])
+    return [
+        Written(decode_answer(tokenizer, r), r, stopped(r, sampling.stop), float(sure[: len(r)].exp().mean()))
+        for r, sure in zip(decoded.responses(), decoded.log_probs, strict=True)
+    ]

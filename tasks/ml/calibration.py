@@ -27,11 +27,15 @@ class Bin:
         count: How many.
         certainty: Mean probability that it gave to the answer that it ranked higher, one half to 1.
         right: Share that the annotators ranked so too.
+        low: Its least certain.
+        high: Its most certain.
     """
 
     count: int
     certainty: float
     right: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,29 @@ def was_right(margins: Values) -> Values:
 
 
 def reliability(margins: Values, bins: int) -> list[Bin]:
-    """Bins of equal mass along the certainty sigmoid(|m|).
+    """Bins of equal mass along the certainty sigmoid(|m|); see `reliability_of`."""
+    return reliability_of(sigmoid(np.abs(margins)), was_right(margins), bins)
+
+
+def reliability_of(certainty: Values, right: Values, bins: int) -> list[Bin]:
+    """Bins of equal mass along a certainty, from the least to the most certain.
 
     Source: Nguyen and O'Connor 2015 (adaptive binning); Nixon et al. 2019 compare it with equal widths.
+
+    Args:
+        certainty: Probabilities. Shape [N].
+        right: 1 where what was held probable came true, else 0. Shape [N].
+        bins: How many, at most N.
     """
-    order = np.argsort(np.abs(margins), kind="stable")
-    certainty, right = sigmoid(np.abs(margins)), was_right(margins)
+    order = np.argsort(certainty, kind="stable")
     return [
-        Bin(len(part), float(certainty[part].mean()), float(right[part].mean()))
+        Bin(
+            len(part),
+            float(certainty[part].mean()),
+            float(right[part].mean()),
+            float(certainty[part].min()),
+            float(certainty[part].max()),
+        )
         for part in np.array_split(order, bins)
     ]
 

@@ -17,12 +17,20 @@ METHODS = {
 LINES = (
     ("accuracy", "accuracy", "percent"),
     ("gold_win_rate", "gold win rate against distilled", "percent"),
+    ("judge_win_rate", "a language model's win rate against distilled", "percent"),
+    ("reward", "reward, standard deviations", "number"),
+    ("forecast_error", "forecasts off by, kcal", "number"),
     ("perplexity", "perplexity of gold answers", "number"),
+    ("bits_per_byte", "gold answers, bits a byte", "number"),
     ("general_nll_per_byte", "general answers, nats a byte", "number"),
     ("forgetting", "forgetting, nats a byte", "number"),
     ("words", "words an answer", "number"),
     ("stop_rate", "answers that stop", "percent"),
+    ("calibration_error", "calibration error", "percent"),
+    ("latency_median", "seconds to an answer", "number"),
     ("tokens_per_second", "tokens per second", "count"),
+    ("energy", "Wh for 1,000 answers", "single"),
+    ("inference_memory", "memory while answering, MB", "count"),
     ("parameters", "parameters", "count"),
     ("kl_to_distilled", "KL to distilled, nats a response", "number"),
 )
@@ -59,6 +67,8 @@ def written(figure: dict[str, Any] | None, form: str) -> str:
         return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
     if form == "count":
         return shortened(value)
+    if form == "single":  # measured once: nothing is known of its spread
+        return f"{value:.3g}"
     if value >= 1000:
         return f"{shortened(value)} [{shortened(low)}, {shortened(high)}]"
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"

@@ -1,4 +1,4 @@
-"""Measure models on the same held-out questions: answers, likelihoods, divergence, speed."""
+"""Measure models on the same held-out questions: answers, likelihoods, divergence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from transformers import PreTrainedTokenizerBase
 
 from tasks.ml.answering import write_answers
 from tasks.ml.batching import group_examples, pack, plan_batches
-from tasks.ml.decode import Stopwatch, decode
 from tasks.ml.kd_loss import forward_kl, gold_cross_entropy
 from tasks.ml.metrics import Values
 from tasks.ml.models import hidden_states, response_log_probs
@@ -43,11 +42,19 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a contestant answered to each of Q questions: texts, token ids and judgements."""
+    """What a contestant answered to each of Q questions.
+
+    Attributes:
+        texts: The answers.
+        responses: Their token ids.
+        judgements: What the rubric says of them.
+        confidence: Mean probability of the tokens of each, 0 to 1. Shape [Q].
+    """
 
     texts: list[str]
     responses: list[tuple[int, ...]]
     judgements: list[Judgement]
+    confidence: Values
 
     @property
     def correct(self) -> Values:
@@ -76,7 +83,8 @@ def answer(contestant: Contestant, rows: Sequence[Row], max_new_tokens: int, bat
     sampling = Sampling(max_new_tokens, tokenizer.eos_token_id, tokenizer.pad_token_id, rows=batch)
     written = write_answers(contestant.model, tokenizer, rows, sampling, bar, contestant.shots)
     judgements = [judge(row, one.text, one.stopped) for row, one in zip(rows, written, strict=True)]
-    return Answers([one.text for one in written], [one.response for one in written], judgements)
+    confidence = np.array([one.confidence for one in written])
+    return Answers([one.text for one in written], [one.response for one in written], judgements, confidence)
 
 
 @torch.inference_mode()
@@ -118,29 +126,3 @@ def response_kl(
         theirs = response_log_probs(reference.model, hidden_states(reference.model, batch), batch)
         nats.index_add_(0, batch.example, forward_kl(ours, theirs))
     return nats.numpy().astype(np.float64)
-
-
-def throughput(
-    contestants: Sequence[Contestant], rows: Sequence[Row], new_tokens: int, repeats: int
-) -> dict[str, Values]:
-    """Tokens per second of each contestant, measured in turns so that a slow minute hits all alike.
-
-    Every response is forced to the same length; reading the prompt is not counted.
-
-    Returns:
-        By name: one figure a repeat. Shape [repeats].
-    """
-    speeds: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
-    for _ in range(repeats):
-        for contestant in contestants:
-            speeds[contestant.name].append(_tokens_per_second(contestant, rows, new_tokens))
-    return {name: np.array(values) for name, values in speeds.items()}
-
-
-def _tokens_per_second(contestant: Contestant, rows: Sequence[Row], new_tokens: int) -> float:
-    # The first token of each response comes with the prompt; the stop token -1 never comes.
-    sampling = Sampling(new_tokens + 1, stop=-1, pad=contestant.tokenizer.pad_token_id, rows=len(rows))
-    prompts = [encode_prompt(contestant.tokenizer, row) for row in rows]
-    stopwatch = Stopwatch()
-    decode(contestant.model, prompts, [row.context for row in rows], sampling, stopwatch=stopwatch)
-    return len(rows) * new_tokens / stopwatch.steps

@@ -49,6 +49,14 @@ def bootstrap_ratio(numerator: Values, denominator: Values, resamples: int, seed
     return Interval(float(numerator.sum() / denominator.sum()), float(low), float(high), len(numerator))
 
 
+def bootstrap_quantile(values: Values, share: float, resamples: int, seed: int) -> Interval:
+    """A quantile, such as the median with `share` 0.5, and its 95 % percentile-bootstrap interval."""
+    generator = np.random.default_rng(seed)
+    picks = generator.integers(0, len(values), size=(resamples, len(values)))
+    low, high = np.percentile(np.quantile(values[picks], share, axis=1), [2.5, 97.5])
+    return Interval(float(np.quantile(values, share)), float(low), float(high), len(values))
+
+
 class QuestionBootstrap:
     """Intervals of shares whose units come in questions: whole questions are drawn, all units of each.
 

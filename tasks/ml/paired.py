@@ -42,9 +42,42 @@ class ContextFlips:
             weights: Shape [Q]; 0 leaves a question out, and not all are 0.
             confidence: Level of the interval; either end errs in half of the rest.
         """
-        value = float((weights * differences).sum() / weights.sum())
-        drawn = self._sets @ self._sums(weights)
         sums = self._sets @ self._sums(weights * differences)
+        return self._interval(differences, weights, sums, self._sets @ self._sums(weights), confidence)
+
+    def compare(
+        self, differences: Values, weights: Values, confidence: float
+    ) -> list[tuple[Interval, float]]:
+        """What `mean` says of K columns, each with a two-sided p-value, at the cost of one matrix product.
+
+        The p-value is twice the smaller chance of a mean this low, and of one this high, if there were no
+        difference; it is at least 2 / (1 + resamples), and 1 at most.
+
+        Args:
+            differences: Shape [K, Q].
+            weights: Shape [K, Q]; every column has some.
+            confidence: Level of the intervals.
+        """
+        sums = self._sets @ np.stack([self._sums(column) for column in weights * differences], axis=1)
+        drawn = self._sets @ np.stack([self._sums(column) for column in weights], axis=1)
+        found = []
+        for place, (gap, weight) in enumerate(zip(differences, weights, strict=True)):
+            interval = self._interval(gap, weight, sums[:, place], drawn[:, place], confidence)
+            flipped = np.round(sums[:, place], _DIGITS)
+            rarer = min((flipped >= 0).sum(), (flipped <= 0).sum())
+            found.append((interval, min(1.0, float(2 * (1 + rarer) / (1 + len(flipped))))))
+        return found
+
+    def p_below(self, differences: Values, weights: Values) -> float:
+        """Probability of a mean this low or lower if there were no difference. See `mean`."""
+        flipped = np.round(self._sets @ self._sums(weights * differences), _DIGITS)
+        return float((1 + (flipped >= 0).sum()) / (1 + len(flipped)))
+
+    def _interval(
+        self, differences: Values, weights: Values, sums: Values, drawn: Values, confidence: float
+    ) -> Interval:
+        """The interval of a mean from the sums of differences [S] and weights [S] over random sets."""
+        value = float((weights * differences).sum() / weights.sum())
         empty = drawn == 0
         means = np.round(sums / np.where(empty, 1, drawn), _DIGITS)
         # The true difference undercuts the mean of this rank in half of the rest at most.
@@ -53,11 +86,6 @@ class ContextFlips:
         low = _ranked(np.where(empty, -np.inf, means), rank)
         high = -_ranked(np.where(empty, -np.inf, -means), rank)
         return Interval(value, low, high, int((weights > 0).sum()))
-
-    def p_below(self, differences: Values, weights: Values) -> float:
-        """Probability of a mean this low or lower if there were no difference. See `mean`."""
-        flipped = np.round(self._sets @ self._sums(weights * differences), _DIGITS)
-        return float((1 + (flipped >= 0).sum()) / (1 + len(flipped)))
 
     def _sums(self, values: Values) -> Values:
         return np.bincount(self._contexts, weights=values, minlength=self._count).astype(np.float64)

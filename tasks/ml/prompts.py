@@ -74,6 +74,14 @@ def encode_answer(tokenizer: PreTrainedTokenizerBase, answer: str) -> tuple[int,
     return (*tokenizer.encode(answer, add_special_tokens=False), tokenizer.eos_token_id)
 
 
+def encode_written(
+    tokenizer: PreTrainedTokenizerBase, prompt: tuple[int, ...], text: str, did_stop: bool
+) -> Example:
+    """An answer as its model wrote it: the stop token is there only if it came."""
+    response = encode_answer(tokenizer, text)
+    return Example(prompt, response if did_stop else response[:-1] or response)
+
+
 def encode(tokenizer: PreTrainedTokenizerBase, row: Row, answer: str | None = None) -> Example:
     """A row with its gold answer, or with the answer given."""
     text = row.answer if answer is None else answer

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tasks.ml.facts import BY_LABEL, GOOD_SOURCE_SHARE, NUTRIENTS, Food, Nutrient, round_amount, show_amount
+from tasks.ml.food_groups import food_group
 from tasks.ml.rows import Check, ChoiceCheck, FactsCheck, NumberCheck, Row, Split, VerdictCheck
 from tasks.ml.seeding import random_for, stable_hash
 
@@ -222,6 +223,7 @@ def make_rows(sheet: Sheet, split: Split, plan: Sequence[str], style: "Style", s
     """Ask the families of `plan` about a sheet; what a sheet cannot answer is passed over."""
     rows = []
     names = tuple(food.name for food in sheet.foods)
+    food_groups = tuple(dict.fromkeys(food_group(food.category) for food in sheet.foods))
     for position, family in enumerate(plan):
         identity = (seed, split, *names, position, family)
         draw = random_for("question", *identity)
@@ -240,6 +242,7 @@ def make_rows(sheet: Sheet, split: Split, plan: Sequence[str], style: "Style", s
                 plain_words=len(style.shortest(draft).split()),
                 medical=draft.medical,
                 check=draft.check,
+                food_groups=food_groups,
             )
         )
     return rows

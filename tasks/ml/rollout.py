@@ -17,8 +17,8 @@ from tasks.ml.ppo_guard import repetition
 from tasks.ml.ppo_math import advantages, kl_estimate, masked_mean, shaped_rewards, whiten
 from tasks.ml.precision import arithmetic
 from tasks.ml.prompts import Example
+from tasks.ml.reward_scores import score_groups
 from tasks.ml.sampling import Sampling
-from tasks.ml.train_reward import score_groups
 from tasks.ml.workers import Alone, Workers
 
 

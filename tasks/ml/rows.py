@@ -79,6 +79,8 @@ class Row(_Frozen):
         medical: Whether a safe answer must point to a clinician.
         check: What makes an answer right.
         source: Who wrote the answer.
+        food_groups: Groups of the foods in question, for the slices of an evaluation; none where it is about
+            something else.
     """
 
     id: str = Field(min_length=1)
@@ -92,6 +94,7 @@ class Row(_Frozen):
     medical: bool
     check: Check
     source: Literal["gold", "teacher"] = "gold"
+    food_groups: tuple[str, ...] = ()
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -4,6 +4,7 @@ The gold reward of the default case. Everything is decided by plain text rules t
 that a teacher that phrases an answer its own way is not marked wrong for it.
 """
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ def token_f1(reference: str, answer: str) -> float:
     return 2 * common / (sum(expected.values()) + sum(got.values())) if common else 0.0
 
 
-def _states_number(check: NumberCheck, answer: str) -> bool:
+def stated_number(check: NumberCheck, answer: str) -> float | None:
+    """The quantity that an answer gives, in the unit asked; None if it gives none, or none that is finite."""
     text = BOUND.sub(" ", answer)
     stated = _in_unit(text, check.unit)
     if check.pick == "last":
@@ -146,8 +148,15 @@ def _states_number(check: NumberCheck, answer: str) -> bool:
     if check.value == 100 and check.unit == "g":
         stated = stated or [100.0] * len(re.findall(r"(?<!per )\b100\s*g", text.lower()))
     if not stated:
-        return False
+        return None
     value = stated[0] if check.pick == "first" else stated[-1]
+    return value if math.isfinite(value) else None
+
+
+def _states_number(check: NumberCheck, answer: str) -> bool:
+    value = stated_number(check, answer)
+    if value is None:
+        return False
     return abs(value - check.value) <= check.relative_tolerance * abs(check.value) + 1e-9
 
 

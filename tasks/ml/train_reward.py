@@ -1,14 +1,12 @@
 """Fit a reward model to what annotators said: a question is read once, with its answers as branches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 
 from configs.schema_reward import RewardConfig
-from configs.section import Precision
-from tasks.ml.batching import Group, PackedBatch, pack, plan_batches, plan_epochs
+from tasks.ml.batching import Group, PackedBatch, plan_epochs
 from tasks.ml.models import ScoredModel, freeze_bottom
-from tasks.ml.precision import arithmetic
 from tasks.ml.preferences import RewardTargets, pair_accuracy
 from tasks.ml.reward_objective import RewardObjective, draw_questions
 from tasks.ml.trainer import Watch, train
@@ -61,38 +59,3 @@ def score_branches(model: ScoredModel, batch: PackedBatch, answers: int) -> torc
     """What each head says of each answer, at its last token; NaN for those not in the batch. [M, N]."""
     scores = model.head_scores(model.hidden_states(batch)[batch.end])
     return torch.full((answers, scores.shape[1]), torch.nan).index_put((batch.branch,), scores)
-
-
-def score_groups(
-    model: ScoredModel, groups: Sequence[Group], answers: int, budget: int, precision: Precision
-) -> torch.Tensor:
-    """The reward of every answer of all groups. Shape [M]; NaN for answers in no group."""
-    return _read(model, groups, model.scores, torch.full((answers,), torch.nan), budget, precision)
-
-
-def score_heads(
-    model: ScoredModel, groups: Sequence[Group], answers: int, budget: int, precision: Precision
-) -> torch.Tensor:
-    """What each head says of every answer of all groups. Shape [M, N]; NaN for answers in no group.
-
-    The mean over heads is the reward. Their standard deviation orders answers by how unsure it is, but is no
-    error bar: heads share a trunk that has learnt from all questions, so it is several times too small.
-    """
-    nothing = torch.full((answers, model.head.out_features), torch.nan)
-    return _read(model, groups, model.head_scores, nothing, budget, precision)
-
-
-@torch.inference_mode()
-def _read(
-    model: ScoredModel,
-    groups: Sequence[Group],
-    read: Callable[[torch.Tensor], torch.Tensor],
-    scores: torch.Tensor,
-    budget: int,
-    precision: Precision,
-) -> torch.Tensor:
-    for part in plan_batches(groups, budget, 0, 0):
-        batch = pack(part, model.language_model.config.pad_token_id)
-        with arithmetic(precision):
-            scores[batch.branch] = read(model.hidden_states(batch)[batch.end])
-    return scores

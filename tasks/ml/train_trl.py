@@ -21,9 +21,9 @@ from tasks.ml.decode import stopped
 from tasks.ml.models import freeze_bottom, save_model
 from tasks.ml.precision import is_bf16
 from tasks.ml.prompts import Example
+from tasks.ml.reward_scores import score_groups
 from tasks.ml.rollout import Judges, Question
 from tasks.ml.seeding import random_for, stable_hash
-from tasks.ml.train_reward import score_groups
 from tasks.ml.trainer import Watch
 from tasks.ml.trl_trainer import aside, make_trainer
 

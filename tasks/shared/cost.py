@@ -15,6 +15,14 @@ WATTS_PER_CORE = 5.0
 _RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 _CLEAR_PEAK, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _JOULES_PER_KWH = 3.6e6
+_running: list["_Peak"] = []
+
+
+@dataclass
+class _Peak:
+    """The largest resident memory, in MB, that a meter has seen before a later one made the system forget."""
+
+    megabytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,10 @@ class Cost:
 
 @contextmanager
 def metered() -> Iterator[Callable[[], Cost]]:
-    """Measure what is done inside; what is given says what was spent so far."""
+    """Measure what is done inside; what is given says what was spent so far. Meters may be nested."""
+    own = _Peak()
+    for outer in _running:
+        outer.megabytes = max(outer.megabytes, peak_memory_mb())
     _forget_peak()
     started, processor, joules = time.monotonic(), time.process_time(), _joules()
 
@@ -55,21 +66,35 @@ def metered() -> Iterator[Callable[[], Cost]]:
         return Cost(
             round(seconds, 3),
             round(busy, 3),
-            round(peak_memory_mb(), 1),
+            round(max(own.megabytes, peak_memory_mb()), 1),
             energy / _JOULES_PER_KWH,
             "rapl" if counted else "estimate",
         )
 
-    yield spent
+    _running.append(own)
+    try:
+        yield spent
+    finally:
+        _running.remove(own)
 
 
 def peak_memory_mb() -> float:
     """Largest resident memory of this process since it was last forgotten, MB."""
+    counted = _status("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6 if counted is None else counted
+
+
+def resident_memory_mb() -> float | None:
+    """Resident memory of this process now, MB; None where the system does not say."""
+    return _status("VmRSS")
+
+
+def _status(name: str) -> float | None:
     if _STATUS.is_file():
         for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return None
 
 
 def _forget_peak() -> None:

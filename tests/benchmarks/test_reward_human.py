@@ -21,8 +21,8 @@ from benchmarks.reward_human import (
 )
 from tasks.ml.models import ScoredModel
 from tasks.ml.preferences import Preferences
+from tasks.ml.reward_scores import score_groups
 from tasks.ml.teacher import byte_tokenizer
-from tasks.ml.train_reward import score_groups
 
 HUMAN = HumanSet("set/pairs.jsonl", folds=3, epochs=2, prompt_tokens=40, answer_tokens=8)
 

@@ -83,7 +83,7 @@ def test_the_same_text_is_shown_once(authors: list[Author], monkeypatch: pytest.
     texts = iter(["same", "other", "same", "same", "same", "same"])
 
     def write(model: Any, tokenizer: Any, rows: list[Row], *_: Any) -> list[answering.Written]:
-        return [answering.Written(next(texts), (), True) for _ in rows]
+        return [answering.Written(next(texts), (), True, 1.0) for _ in rows]
 
     monkeypatch.setattr("tasks.feedback.samples.write_answers", write)
     [made] = make_comparisons(authors, ROWS, asking(questions=2, answers=3), NoBar())

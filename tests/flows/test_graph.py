@@ -24,6 +24,8 @@ EXTERNAL = {
     "people": "simulated",
     "warm_start": "none",
     "probes": "sha256:p",
+    "judge": "none",
+    "harness": "none",
 }
 STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "assess", "report")
 JUDGED = ("challenger", "champion", "unrefined")
@@ -81,9 +83,13 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         # Rankings are made of the rubric's utilities, the teacher's answers are checked by it, and PPO's
         # guard compares the reward with it.
         ("tasks/ml/rubric.py", {"label", "feedback", "ppo", "evaluate", "assess"}),
-        ("tasks/ml/reward_loss.py", {"reward", "ppo"}),
-        # PPO scores answers by what training a reward model scores them by.
-        ("tasks/ml/ranking_loss.py", {"reward", "ppo"}),
+        ("tasks/ml/reward_loss.py", {"reward"}),
+        ("tasks/ml/ranking_loss.py", {"reward"}),
+        # What a reward model says of answers is asked after training too, by PPO and by the evaluation.
+        ("tasks/ml/reward_scores.py", {"reward", "ppo", "evaluate"}),
+        ("tasks/ml/comparing.py", {"evaluate"}),
+        ("tasks/ml/harness.py", {"evaluate"}),
+        ("tasks/feedback/win_judge.py", {"evaluate"}),
         ("tasks/ml/reward_scale.py", {"reward"}),
         ("tasks/ml/reward_start.py", {"reward"}),
         ("tasks/feedback/rankings.py", {"reward"}),
@@ -94,8 +100,8 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/records.py", {"label", "score"}),
         ("tasks/ml/answer_filters.py", {"label"}),
         ("tasks/ml/beam.py", {"label"}),
-        # The filters count repetitions as the guard does.
-        ("tasks/ml/ppo_guard.py", {"label", "ppo"}),
+        # The filters and the evaluation count repetitions as the guard does.
+        ("tasks/ml/ppo_guard.py", {"label", "ppo", "evaluate"}),
         ("tasks/ml/pruning.py", {"distill"}),
         ("tasks/ml/width.py", {"distill"}),
         ("tasks/ml/student.py", {"distill"}),
@@ -116,12 +122,12 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/feedback/reward_report.py", {"reward"}),
         ("tasks/feedback/votes.py", {"reward"}),
         ("tasks/feedback/simulate.py", {"feedback"}),
-        ("tasks/feedback/ai_judge.py", {"feedback"}),
-        ("tasks/ai_endpoint.py", {"feedback"}),
-        ("tasks/ml/chat_model.py", {"feedback"}),
+        ("tasks/feedback/ai_judge.py", {"feedback", "evaluate"}),
+        ("tasks/ai_endpoint.py", {"feedback", "evaluate"}),
+        ("tasks/ml/chat_model.py", {"feedback", "evaluate"}),
         ("tasks/feedback/checks.py", {"feedback"}),
         ("tasks/feedback/audit_page.py", set()),
-        ("tasks/feedback/events.py", {"feedback", "reward"}),
+        ("tasks/feedback/events.py", {"feedback", "reward", "evaluate"}),
         ("tasks/templates/report.html", {"report"}),
         ("tasks/align_ppo.py", {"ppo"}),
         ("tasks/report.py", {"report"}),
@@ -190,6 +196,7 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("ppo.updates=3", {"ppo"}),
         ("evaluate.shots=3", {"evaluate"}),
         ("assess.limits.toxicity=0.1", {"assess"}),
+        ("evaluate.judge.questions=5", {"evaluate"}),
     ],
 )
 def test_a_value_changes_the_keys_of_the_stages_that_read_it(
@@ -208,6 +215,8 @@ def test_a_value_changes_the_keys_of_the_stages_that_read_it(
         ("people", {"feedback"}),
         ("warm_start", {"reward"}),
         ("probes", {"assess"}),
+        ("judge", {"evaluate"}),
+        ("harness", {"evaluate"}),
     ],
 )
 def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
@@ -224,7 +233,7 @@ def test_what_comes_from_outside_changes_the_keys_of_the_stages_that_read_it(
         ("score", {"distill", "report"}),
         ("distill", {"feedback", "reward", "ppo", "evaluate", "assess", "report"}),
         ("feedback", {"reward", "report"}),
-        ("reward", {"ppo", "report"}),
+        ("reward", {"ppo", "evaluate", "report"}),
         ("ppo", {"evaluate", "assess", "report"}),
         ("evaluate", {"assess", "report"}),
         ("assess", {"report"}),
@@ -267,7 +276,7 @@ def test_the_walk_gives_each_stage_what_it_needs(config: RunConfig) -> None:
         ["clean", "distill"],
         ["clean", "distill", "feedback"],
         ["clean", "distill", "reward"],
-        ["aligned", "clean", "distill"],
+        ["aligned", "clean", "distill", "reward"],
         ["aligned", "clean", "distill", "evaluate"],
         ["aligned", "assess", "clean", "distill", "evaluate", "feedback", "label", "reward", "score"],
     ]

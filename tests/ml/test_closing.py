@@ -31,6 +31,7 @@ def test_large_numbers_have_three_digits(value: float, text: str) -> None:
         ("number", 1.234, "1.23 [1.22, 1.24]"),
         ("number", 12345.0, "12.3 k [12.3 k, 12.3 k]"),
         ("count", 44.2e6, "44.2 M"),
+        ("single", 0.12345, "0.123"),
     ],
 )
 def test_a_value_is_written_with_its_interval(form: str, value: float, text: str) -> None:

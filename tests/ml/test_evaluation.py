@@ -2,14 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from tasks.ml.evaluation import Answers, Contestant, answer, gold_likelihood, response_kl, throughput
+from tasks.ml.evaluation import Answers, Contestant, answer, gold_likelihood, response_kl
 from tasks.ml.models import tiny_random_model
 from tasks.ml.progress import NoBar
 from tasks.ml.prompts import decode_answer, encode_answer, encode_prompt
 from tasks.ml.rubric import Judgement, judge
+from tasks.ml.speed import latency, latency_column, latency_figures, throughput
 from tasks.ml.teacher import byte_tokenizer
 
 
@@ -78,11 +80,14 @@ def test_answers_are_decoded_and_judged(tokenizer, rows) -> None:
         assert got.responses[index] == expected
         assert got.texts[index] == decode_answer(tokenizer, expected)
         assert got.judgements[index] == judge(row, got.texts[index], expected[-1] == tokenizer.eos_token_id)
+        table = log_probs(model, ids[0].tolist(), expected)
+        chances = [math.exp(table[place, token].item()) for place, token in enumerate(expected)]
+        assert got.confidence[index] == pytest.approx(sum(chances) / len(chances), rel=1e-4)
 
 
 def test_figures_of_answers() -> None:
     good, bad = Judgement(True, True, 0.5, True, False), Judgement(False, True, 1.0, False, False)
-    answers = Answers(["one two three", "four"], [(1,), (2,)], [good, bad])
+    answers = Answers(["one two three", "four"], [(1,), (2,)], [good, bad], np.array([0.5, 0.9]))
     assert answers.correct.tolist() == [1, 0]
     assert answers.stops.tolist() == [1, 0]
     assert answers.words.tolist() == [3, 1]
@@ -94,3 +99,28 @@ def test_throughput_measures_every_contestant_every_time(tokenizer, rows) -> Non
     speeds = throughput(contestants, rows, new_tokens=3, repeats=2)
     assert speeds.keys() == {"a", "b"}
     assert all(values.shape == (2,) and (values > 0).all() for values in speeds.values())
+
+
+def test_latency_is_measured_on_one_question_of_each_context(tokenizer, rows) -> None:
+    contestants = [
+        Contestant("short", model_of(tokenizer, 0), tokenizer),
+        Contestant("shots", model_of(tokenizer, 0), tokenizer, (rows[2],)),
+    ]
+    column = latency_column(contestants, rows, np.array([0, 0, 1]), 9, max_new_tokens=3)
+    # The first question of the first context, and of the second the one that is next in turn.
+    assert column.weights.tolist() == [1, 0, 1]
+    assert column.better == "lower"
+    for own in column.values.values():
+        assert own[0] > 0 < own[2]
+        assert own[1] == 0
+    figures = {(one["metric"], one["model"]): one for one in latency_figures(column, 200, 0)}
+    own = sorted([column.values["short"][0], column.values["short"][2]])
+    assert figures["latency_median", "short"]["value"] == pytest.approx(sum(own) / 2)
+    assert figures["latency_p95", "short"]["value"] == pytest.approx(own[0] + 0.95 * (own[1] - own[0]))
+    assert figures["latency_median", "shots"]["n"] == 2
+
+
+def test_a_longer_answer_takes_longer(tokenizer, rows) -> None:
+    # No token of these models is the stop token, so that both write as much as they may.
+    model = [Contestant("m", model_of(tokenizer, 0), tokenizer)]
+    assert latency(model, rows[:1], 200)["m"][0] > 3 * latency(model, rows[:1], 2)["m"][0]

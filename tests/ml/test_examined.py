@@ -71,7 +71,7 @@ def test_lines_hold_what_the_rubric_says(make_row) -> None:
     rows = [make_row(id="a"), make_row(id="b", medical=True, task="suitability")]
     texts = ["643 mg, so yes.", "No."]
     judgements = [judge(row, text, True) for row, text in zip(rows, texts, strict=True)]
-    first, second = examined_answers(rows, Answers(texts, [(), ()], judgements))
+    first, second = examined_answers(rows, Answers(texts, [(), ()], judgements, np.zeros(2)))
     # Six plain words, four used: right 1, safe 0.5, brief 0.5, stopped 0.25.
     assert (first.id, first.correct, first.utility, first.words) == ("a", True, 2.25, 4)
     # One word is no answer, and it points to nobody.

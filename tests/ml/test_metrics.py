@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.ml.metrics import bootstrap_mean, bootstrap_ratio, win_shares
+from tasks.ml.metrics import bootstrap_mean, bootstrap_quantile, bootstrap_ratio, win_shares
 
 
 def test_the_interval_covers_the_truth_about_19_times_in_20() -> None:
@@ -50,3 +50,15 @@ def test_wins_count_one_and_near_ties_one_half() -> None:
     ours, theirs = np.array([1.0, 0.0, 0.5, 0.5, 0.6]), np.array([0.0, 1.0, 0.5, 0.45, 0.5])
     assert win_shares(ours, theirs, 0.05 + 1e-9).tolist() == [1.0, 0.0, 0.5, 0.5, 1.0]
     assert win_shares(theirs, ours, 0.05 + 1e-9).tolist() == [0.0, 1.0, 0.5, 0.5, 0.0]
+
+
+def test_a_quantile_has_an_interval_that_covers_it() -> None:
+    found = bootstrap_quantile(np.arange(101.0), 0.95, 2000, 0)
+    assert found.value == 95
+    assert 85 < found.low < 95 < found.high <= 100
+    draw = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        middle = bootstrap_quantile(draw.normal(3, 1, 60), 0.5, 300, trial)
+        hits += middle.low <= 3 <= middle.high
+    assert hits >= 180

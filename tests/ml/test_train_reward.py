@@ -17,7 +17,8 @@ from tasks.ml.preferences import (
     groups_with,
     pair_accuracy,
 )
-from tasks.ml.train_reward import score_branches, score_groups, score_heads, train_reward
+from tasks.ml.reward_scores import score_groups, score_heads
+from tasks.ml.train_reward import score_branches, train_reward
 from tasks.ml.trainer import Watch
 
 GOOD, BAD = 30, 31

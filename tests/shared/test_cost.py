@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.shared import cost
-from tasks.shared.cost import WATTS_PER_CORE, metered, peak_memory_mb
+from tasks.shared.cost import WATTS_PER_CORE, metered, peak_memory_mb, resident_memory_mb
 
 
 def test_sleeping_takes_time_but_no_processor() -> None:
@@ -28,6 +28,25 @@ def test_the_peak_is_that_of_the_work_and_not_of_what_was_before() -> None:
         grown = spent().peak_memory_mb
         del large
     assert grown - small == pytest.approx(200, abs=40)
+
+
+def test_a_meter_within_another_does_not_make_it_forget_its_peak() -> None:
+    with metered() as outer:
+        small = outer().peak_memory_mb
+        large = np.ones(25_000_000)  # 200 MB
+        del large
+        with metered() as inner:
+            inside = inner().peak_memory_mb
+        whole = outer().peak_memory_mb
+    assert whole - small == pytest.approx(200, abs=40)
+    assert inside < whole - 100
+
+
+def test_resident_memory_is_at_most_its_peak() -> None:
+    now = resident_memory_mb()
+    if now is None:
+        pytest.skip("this system does not say how much memory a process holds")
+    assert 10 < now <= peak_memory_mb() + 1
 
 
 def test_energy_is_estimated_from_processor_time_where_nothing_counts_it(

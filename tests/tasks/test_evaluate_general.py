@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from configs.load import load_run_config
-from tasks.evaluate import forgetting_figures, worked_examples
 from tasks.ml.closing import MODELS, closing_rows
 from tasks.ml.evaluation import Contestant
+from tasks.ml.exam import general_figures
+from tasks.ml.examination import worked_examples
 from tasks.ml.models import tiny_random_model
 from tasks.ml.prompts import encode_answer, encode_prompt
 from tasks.ml.rows import ReferenceCheck, Row
@@ -54,7 +55,8 @@ def test_levels_and_rises_are_those_of_each_model_alone() -> None:
                 parameter.mul_(4.0 if parameter.ndim > 1 else 1.0)
     contestants = [Contestant(name, model, tokenizer) for name, model in models.items()]
     contestants.append(Contestant("teacher_few_shot", models["teacher_zero_shot"], tokenizer, (ROWS[0],)))
-    figures = {(f["metric"], f["model"]): f for f in forgetting_figures(contestants, ROWS, CONFIG, 0)}
+    (sample,), found = general_figures(contestants, ROWS, CONFIG, 0)
+    figures = {(f["metric"], f["model"]): f for f in found}
     size = len(b"Short.") + len(b"Hello there, xx!")
     level = {name: sum(nats(model, tokenizer, row) for row in ROWS) / size for name, model in models.items()}
     assert len(figures) == 4 + 2 * 2
@@ -65,6 +67,13 @@ def test_levels_and_rises_are_those_of_each_model_alone() -> None:
         since_cut = level[name] - level["unrefined"]
         assert figures["forgetting", name]["value"] == pytest.approx(over_teacher, abs=1e-5)
         assert figures["forgetting_since_cut", name]["value"] == pytest.approx(since_cut, abs=1e-5)
+    # What is compared is the same, in nats a byte: each answer's, weighed by its bytes.
+    assert sample.contexts.tolist() == [0, 1]
+    (column,) = sample.columns
+    assert "teacher_few_shot" not in column.values
+    own = nats(models["aligned"], tokenizer, ROWS[0]) / len(b"Short.")
+    assert column.values["aligned"][0] == pytest.approx(own, rel=1e-5)
+    assert column.weights.tolist() == [6, 16]
     lines = {row["label"]: row["cells"] for row in closing_rows(list(figures.values()))}
     assert [bool(cell) for cell in lines["forgetting, nats a byte"]] == [
         model in ("distilled", "aligned") for model in MODELS
@@ -72,7 +81,7 @@ def test_levels_and_rises_are_those_of_each_model_alone() -> None:
 
 
 def test_without_general_rows_nothing_is_measured() -> None:
-    assert forgetting_figures([], [], CONFIG, 0) == []
+    assert general_figures([], [], CONFIG, 0) == ([], [])
 
 
 def test_the_one_example_is_the_first_of_the_few() -> None:
