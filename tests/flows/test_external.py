@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs.load import load_run_config
-from flows.run import harness_digest, principles_digest
+from flows.external import harness_digest, principles_digest
 from tasks.shared.caching import ROOT
 from tasks.shared.errors import DataError
 
