@@ -17,6 +17,7 @@ from configs.schema_label import LabelConfig, ScoreConfig
 from configs.schema_nightly import CollectConfig, NightlyConfig
 from configs.schema_ppo import PPOConfig
 from configs.schema_promotion import PromotionConfig
+from configs.schema_report import ReportConfig
 from configs.schema_reward import RewardConfig
 from configs.schema_schedule import ScheduleConfig
 from configs.schema_student import StudentConfig
@@ -164,6 +165,7 @@ class RunConfig(Section):
     dpo: DPOConfig
     ppo: PPOConfig
     evaluate: EvaluateConfig
+    report: ReportConfig
     nightly: NightlyConfig
     promotion: PromotionConfig
     drift: DriftConfig

@@ -7,6 +7,7 @@ import numpy as np
 from configs.schema import EvaluateConfig
 from tasks.ml.evaluation import Answers, Contestant, answer, gold_likelihood, response_kl, throughput
 from tasks.ml.examination import held_out, perplexity, worked_examples
+from tasks.ml.figure_points import figure_points
 from tasks.ml.forgetting import answer_bytes, forgetting, nll_per_byte
 from tasks.ml.metrics import Interval, Values, bootstrap_mean, win_shares
 from tasks.ml.models import load_model, load_tokenizer, parameter_count
@@ -43,7 +44,7 @@ def run(context: StageContext) -> dict[str, Any]:
     (context.out / "figures.json").write_bytes(canonical_json(figures))
     sample = side_by_side(rows, answers, config.samples_shown)
     (context.out / "answers.json").write_bytes(canonical_json(sample))
-    context.run.metrics({f"{f['metric']}/{f['model']}": f["value"] for f in figures})
+    context.run.metrics(figure_points(figures))
     context.run.table("figures.json", figures)
     context.run.table("answers.json", sample)
     return {"rows": len(rows), "figures": len(figures)}
