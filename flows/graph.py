@@ -40,7 +40,7 @@ class Stage:
 # In the place of the stage named in `align`, whichever that is; who reads its model need not know.
 ALIGNED = "aligned"
 # What the pages of stage `report` are made of, beside modules.
-PAGE_FILES = ("report.html", "report.css", "words.en.yaml", "words.fr.yaml")
+PAGE_FILES = ("report.html", "report.css", "card.md", "words.en.yaml", "words.fr.yaml")
 
 PIPELINE: Mapping[str, Stage] = {
     "clean": Stage("tasks.clean", ("data",), external=("dataset", "general")),

@@ -14,6 +14,7 @@ from tasks.ml.models import load_model, load_tokenizer
 from tasks.ml.precision import frozen_copy
 from tasks.ml.rows import load_rows
 from tasks.ml.theme_map import map_themes
+from tasks.reporting.footprint import footprint
 from tasks.reporting.pages import Pages
 from tasks.reporting.parts import Part
 from tasks.reporting.pens import Links
@@ -36,6 +37,7 @@ def run(context: StageContext) -> dict[str, Any]:
     forms = tuple(dict.fromkeys(("html", *config.formats)))
     links = Links.beside(context.tracker.url)
     pages = Pages(story, themes, config.languages, forms, links, context.bars.say)  # type: ignore[arg-type]
+    context.run.metrics({number.metric: number.value for number in footprint(story)})
     for path in pages.write(context.out):
         context.run.file(path, "report")
     summary = summarise(context)

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Row = Mapping[str, Any]
-_ENDS = {"": "value", "_low": "low", "_high": "high", "_n": "n"}
+_ENDS = {"": "value", "_low": "low", "_high": "high"}
 
 
 def figure_points(figures: Iterable[Row]) -> dict[str, float]:
-    """`metric/model`, with its interval as `_low` and `_high`, and over how many units as `_n`."""
+    """`metric/model`, with its interval as `_low` and `_high`."""
     return _points((f"{row['metric']}/{row['model']}", row) for row in figures)
 
 
 def comparison_points(comparisons: Iterable[Row]) -> dict[str, float]:
-    """`difference/metric/model/against`, with its ends and number of units, and `.../adjusted_p`."""
+    """`difference/metric/model/against`, with its ends, and `.../adjusted_p`."""
     points: dict[str, float] = {}
     for row in comparisons:
         key = f"difference/{row['metric']}/{row['model']}/{row['against']}"

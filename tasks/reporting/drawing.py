@@ -107,14 +107,13 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     return moved
 
 
-def svg_of(figure: "Figure", name: str, label: str, themed: bool) -> str:
-    """The figure as an `<svg>` element; the same figure always gives the same text.
+def svg_of(figure: "Figure", name: str, label: str) -> str:
+    """The figure as an `<svg>` element in the page's colours; the same figure always gives the same text.
 
     Args:
         figure: What to draw.
         name: Goes before every id, so that several figures can stand on one page.
         label: What a screen reader says of it.
-        themed: Whether colours may follow the page's.
     """
     from xml.sax.saxutils import quoteattr
 
@@ -128,13 +127,18 @@ def svg_of(figure: "Figure", name: str, label: str, themed: bool) -> str:
     if size is None:
         raise ValueError("matplotlib wrote no SVG")
     own = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    wide = round(figure.get_figwidth() * _PIXELS_PER_INCH)
-    head = f'<svg {own} viewBox="{size[1]}" width="{wide}" role="img" aria-label={quoteattr(label)}>'
+    head = (
+        f'<svg {own} viewBox="{size[1]}" width="{pixels(figure)}" role="img" aria-label={quoteattr(label)}>'
+    )
     text = text[: size.start()] + head + text[size.end() :]
-    if themed:
-        for colour, variable in VARIABLES.items():
-            text = text.replace(colour, f"var({variable})")
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
     return text.strip()
+
+
+def pixels(figure: "Figure") -> int:
+    """How wide a figure stands on a page, CSS pixels."""
+    return round(figure.get_figwidth() * _PIXELS_PER_INCH)
 
 
 def png_of(figure: "Figure") -> bytes:

@@ -53,6 +53,10 @@ class Numbers:
         """The number, or None if the stage logged no such metric."""
         return self._found.get((stage, metric))
 
+    def add(self, derived: Iterable[Number]) -> None:
+        """Take in what was worked out from other numbers, and logged."""
+        self._found |= {(number.stage, number.metric): number for number in derived}
+
     def __iter__(self) -> Iterator[Number]:
         return iter(self._found.values())
 

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page; the same page, all open and in plain colours, is printed."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from tasks.reporting.definitions import DEFINITIONS
-from tasks.reporting.drawing import svg_of
+from tasks.reporting.drawing import pixels, svg_of
+from tasks.reporting.footprint import REPORT
 from tasks.reporting.parts import ALIGNED
 from tasks.reporting.pens import HtmlPen, Links, Pen
 from tasks.reporting.plots import Plot
@@ -24,15 +26,16 @@ class Medium:
     """What differs between the page on a screen and the page in print.
 
     Attributes:
-        themed: Whether plots follow the page's colours.
+        drawn: Whether plots are drawings, which follow the page's colours; else they are pictures, which take
+            a third of the time to print.
         open: Whether everything that can be folded is open.
     """
 
-    themed: bool
+    drawn: bool
     open: bool
 
 
-SCREEN, PRINT = Medium(themed=True, open=False), Medium(themed=False, open=True)
+SCREEN, PRINT = Medium(drawn=True, open=False), Medium(drawn=False, open=True)
 
 
 def render_page(
@@ -86,8 +89,13 @@ def render_page(
 
 
 def _placed(name: str, plot: Plot, words: Words, medium: Medium) -> dict[str, Any]:
-    svg = svg_of(plot.figure, name, words(f"caption.{name}"), medium.themed)
-    return {"markup": Markup(svg), "stages": plot.stages}
+    label = words(f"caption.{name}")
+    if medium.drawn:
+        return {"markup": Markup(svg_of(plot.figure, name, label)), "stages": plot.stages}
+    picture = base64.b64encode(plot.png).decode()
+    width = pixels(plot.figure)
+    markup = Markup('<img src="data:image/png;base64,{}" width="{}" alt="{}">').format(picture, width, label)
+    return {"markup": markup, "stages": plot.stages}
 
 
 def _sections(story: Story, plots: Mapping[str, Plot]) -> list[str]:
@@ -134,9 +142,10 @@ def sentences(story: Story, pen: Pen) -> list[Any]:
         )
     }
     aligned = shares["aligned"]
-    if aligned and aligned.n and all(shares.values()):
+    asked = story.numbers.find("evaluate", "evaluate/rows")
+    if aligned and asked and all(shares.values()):
         parts = {name: pen.estimate(one) for name, one in shares.items() if one}
-        found.append(pen.say("glance.accuracy", n=pen.number(aligned.n), **parts))
+        found.append(pen.say("glance.accuracy", n=pen.number(asked), **parts))
     for one in story.differences:
         if one.row["metric"] == "accuracy" and one.row["model"] == ALIGNED and one.p:
             found.append(_difference(one, pen))
@@ -144,6 +153,10 @@ def sentences(story: Story, pen: Pen) -> list[Any]:
     if sizes[0] and sizes[1]:
         student, teacher = (pen.number(size.value, size.unit) for size in sizes if size)
         found.append(pen.say("glance.smaller", student=student, teacher=teacher))
+    total = {name: story.numbers.find(REPORT, f"{REPORT}/{name}") for name in ("seconds", "kwh", "kg_co2e")}
+    if total["seconds"] and total["kwh"]:
+        parts = {name: pen.number(number) for name, number in total.items() if number}
+        found.append(pen.say("glance.emissions" if total["kg_co2e"] else "glance.energy", **parts))
     return found
 
 
@@ -170,15 +183,10 @@ def definition(pen: Pen, name: str) -> Any:
 def notice_text(pen: Pen, notice: Notice) -> Any:
     """A notice with its numbers; what a stage said is quoted."""
     parts = {
-        name: quoted(pen, part) if isinstance(part, str) else pen.number(part)
+        name: pen.quote(part) if isinstance(part, str) else pen.number(part)
         for name, part in notice.parts.items()
     }
     return pen.say(f"notice.{notice.key}", **parts)
-
-
-def quoted(pen: Pen, text: str) -> Any:
-    """What a stage, a model or a person said, in its own words and numbers."""
-    return Markup('<q class="quote">{}</q>').format(text) if isinstance(pen, HtmlPen) else f"“{text}”"
 
 
 def told(text: Any, language: str) -> str:

@@ -43,7 +43,6 @@ class Estimate:
         unit: Its unit.
         low: Lower end of the interval.
         high: Upper end.
-        n: Over how many units.
         doubts: Rules that it breaks, by the names of their messages.
     """
 
@@ -51,7 +50,6 @@ class Estimate:
     unit: str = ""
     low: Number | None = None
     high: Number | None = None
-    n: Number | None = None
     doubts: tuple[str, ...] = ()
 
     @property
@@ -94,6 +92,14 @@ class Pen:
         """A message of the catalogue."""
         return self.words(key, **parts)
 
+    def quote(self, text: str) -> Any:
+        """What a stage, a model or a person said, in their own words and numbers."""
+        return text
+
+    def name(self, text: str) -> Any:
+        """What something is called; a digit in it is no measurement."""
+        return self.quote(text) if _DIGIT.search(text) else text
+
     def join(self, form: str, *parts: Any) -> Any:
         """Parts put together."""
         return form.format(*parts)
@@ -130,6 +136,10 @@ class HtmlPen(Pen):
         """A message; what fills its gaps is escaped unless it is an element already."""
         return Markup(self.words(key, **{name: f"{{{name}}}" for name in parts})).format(**parts)
 
+    def quote(self, text: str) -> Markup:
+        """A quotation, escaped."""
+        return Markup('<span class="quote">{}</span>').format(text)
+
     def join(self, form: str, *parts: Any) -> Markup:
         """Parts put together, escaped unless they are elements already."""
         return Markup(form).format(*parts)
@@ -158,15 +168,22 @@ class TextPen(Pen):
         )
         return f"\ue000{len(self._entries) - 1}\ue001{text}\ue002"
 
-    def resolve(self, text: str) -> tuple[str, list[dict[str, Any]]]:
-        """The text without marks, and an entry for each number in it, in order."""
-        entries = [self._entries[int(number)] for number in _MARK.findall(text)]
-        return plain(text), entries
+    def quote(self, text: str) -> str:
+        """A quotation between two characters of private use."""
+        return f"\ue003{_PRIVATE.sub('', text)}\ue004"
+
+    def resolve(self, text: str) -> dict[str, list[Any]]:
+        """What stands in a text: an entry for each of its `numbers`, and what is `quoted`, both in order."""
+        numbers = [self._entries[int(number)] for number in _MARK.findall(text)]
+        return {"numbers": numbers, "quoted": _QUOTED.findall(text)}
 
 
+_DIGIT = re.compile(r"\d")
+_PRIVATE = re.compile("[\ue000-\ue00f]")
 _MARK = re.compile("\ue000(\\d+)\ue001")
+_QUOTED = re.compile("\ue003(.*?)\ue004", re.DOTALL)
 
 
 def plain(text: str) -> str:
     """A text of `TextPen` without its marks."""
-    return _MARK.sub("", text).replace("\ue002", "")
+    return _PRIVATE.sub("", _MARK.sub("", text))

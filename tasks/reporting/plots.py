@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tasks.reporting import plots_results, plots_run, plots_training
 from tasks.reporting.costs import cost_lines
+from tasks.reporting.drawing import png_of
 from tasks.reporting.parts import ALIGNED, Part
 from tasks.reporting.story import Story
 from tasks.reporting.words import Words
@@ -25,6 +27,11 @@ class Plot:
     figure: "Figure"
     stages: tuple[str, ...]
 
+    @cached_property
+    def png(self) -> bytes:
+        """The plot as a picture."""
+        return png_of(self.figure)
+
 
 def draw_all(story: Story, themes: Any, words: Words) -> dict[str, Plot]:
     """Every plot, by name; a run that lacks the points of one has it not.
@@ -39,6 +46,9 @@ def draw_all(story: Story, themes: Any, words: Words) -> dict[str, Plot]:
         known = tuple(stage for stage in stages if stage in story.parts)
         figure = draw() if known else None
         if figure is not None:
+            # Laid out once, not again for each form in which it is saved.
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
             drawn[name] = Plot(figure, known)
     return drawn
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _STATE_COLOURS = {"executed": GREEN, "resumed": ORANGE, "cached": GREY}
 _BOX = (1.5, 0.62)
+_A_LINE = 5  # columns of stages; more would be too small to read
 
 
 def pipeline(stages: Sequence[Mapping[str, Any]], words: Words) -> "Figure | None":
@@ -26,13 +27,12 @@ def pipeline(stages: Sequence[Mapping[str, Any]], words: Words) -> "Figure | Non
     depth: dict[str, int] = {}
     for stage in stages:
         depth[stage["name"]] = max((depth[name] + 1 for name in stage["reads"] if name in depth), default=0)
-    columns = max(depth.values()) + 1
-    rows = max(sum(own == column for own in depth.values()) for column in range(columns))
     with styled():
-        figure = new_figure(1.75 * columns + 0.2, max(2.0, 1.0 * rows + 0.9))
+        at = _places(stages, depth)
+        deepest = min(y for _, y in at.values())
+        figure = new_figure(1.8 * min(_A_LINE, max(depth.values()) + 1) + 0.2, 1.6 - deepest)
         axes = figure.subplots()
         axes.set_axis_off()
-        at = _places(stages, depth, columns)
         for stage in stages:
             for before in _nearest(stage, stages):
                 _arrow(axes, at[before], at[stage["name"]])
@@ -42,19 +42,21 @@ def pipeline(stages: Sequence[Mapping[str, Any]], words: Words) -> "Figure | Non
         for state in states:
             axes.plot([], [], "s", color=_STATE_COLOURS[state], label=words(f"state.{state}"))
         axes.legend(frameon=False, fontsize=8.5, loc="lower left", ncols=len(states))
-        axes.set_xlim(-1.0, 2.0 * (columns - 1) + 1.0)
-        axes.set_ylim(-0.6 * rows - 0.7, 0.6 * rows + 0.2)
+        axes.set_xlim(-0.9, max(x for x, _ in at.values()) + 0.9)
+        axes.set_ylim(deepest - 1.0, 0.6)
         return figure
 
 
-def _places(
-    stages: Sequence[Mapping[str, Any]], depth: Mapping[str, int], columns: int
-) -> dict[str, tuple[float, float]]:
-    at = {}
-    for column in range(columns):
-        own = [stage["name"] for stage in stages if depth[stage["name"]] == column]
-        for row, name in enumerate(own):
-            at[name] = (2.0 * column, 1.2 * ((len(own) - 1) / 2 - row))
+def _places(stages: Sequence[Mapping[str, Any]], depth: Mapping[str, int]) -> dict[str, tuple[float, float]]:
+    """Columns from left to right, folded like lines of a text; equally deep stages stand in one column."""
+    at, top = {}, 0.0
+    for line in range(max(depth.values()) // _A_LINE + 1):
+        tallest = 1
+        for column in range(_A_LINE):
+            own = [stage["name"] for stage in stages if depth[stage["name"]] == line * _A_LINE + column]
+            at |= {name: (2.0 * column, top - row) for row, name in enumerate(own)}
+            tallest = max(tallest, len(own))
+        top -= tallest + 0.35
     return at
 
 
@@ -70,13 +72,12 @@ def _nearest(stage: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> l
 
 
 def _arrow(axes: "Axes", start: tuple[float, float], end: tuple[float, float]) -> None:
-    half = _BOX[0] / 2
-    axes.annotate(
-        "",
-        (end[0] - half, end[1]),
-        (start[0] + half, start[1]),
-        arrowprops={"arrowstyle": "-|>", "color": FAINT, "linewidth": 1.2, "shrinkA": 1, "shrinkB": 1},
-    )
+    """From the right side of a box to the left of the next; back to the next line, from below to above."""
+    (width, height), folded = _BOX, end[0] <= start[0]
+    leaves = (start[0], start[1] - height / 2) if folded else (start[0] + width / 2, start[1])
+    enters = (end[0], end[1] + height / 2) if folded else (end[0] - width / 2, end[1])
+    style = {"arrowstyle": "-|>", "color": FAINT, "linewidth": 1.2, "shrinkA": 1, "shrinkB": 1}
+    axes.annotate("", enters, leaves, arrowprops=style)
 
 
 def _box(axes: "Axes", at: tuple[float, float], stage: Mapping[str, Any], words: Words) -> None:

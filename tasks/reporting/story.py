@@ -9,6 +9,7 @@ from typing import Any
 from tasks.ml.card_files import load_card
 from tasks.ml.closing import LINES, METHODS, MODELS
 from tasks.reporting.doubts import doubts_about
+from tasks.reporting.footprint import footprint
 from tasks.reporting.numbers import Number, Numbers
 from tasks.reporting.parts import ALIGNED, Part, Parts, load_rows_of, own_run, state_of
 from tasks.reporting.pens import Estimate
@@ -77,6 +78,7 @@ class Story:
 
     def __init__(self, name: str, parts: Parts) -> None:
         self.name, self.parts, self.numbers = name, parts, Numbers(parts)
+        self.numbers.add(footprint(self))
 
     @property
     def date(self) -> datetime | None:
@@ -109,9 +111,9 @@ class Story:
         value = self.numbers.find(stage, key)
         if value is None:
             return None
-        ends = (self.numbers.find(stage, f"{key}_{end}") for end in ("low", "high", "n"))
+        ends = (self.numbers.find(stage, f"{key}_{end}") for end in ("low", "high"))
         doubts = self.doubts.get((metric, model), ())
-        return Estimate(value, self._units.get((metric, model), ""), *ends, doubts)
+        return Estimate(value, self._units.get((metric, model), ""), *ends, doubts=doubts)
 
     @cached_property
     def _units(self) -> Mapping[tuple[str, str], str]:
@@ -172,7 +174,7 @@ class Story:
             key = f"difference/{row['metric']}/{row['model']}/{row['against']}"
             value = self.numbers.find("evaluate", key)
             if value is not None:
-                ends = (self.numbers.find("evaluate", f"{key}_{end}") for end in ("low", "high", "n"))
+                ends = (self.numbers.find("evaluate", f"{key}_{end}") for end in ("low", "high"))
                 p = self.numbers.find("evaluate", f"{key}/adjusted_p")
                 found.append(Difference(row, Estimate(value, row.get("unit") or "", *ends), p))
         return sorted(found, key=lambda one: one.row["winner"] is None)
@@ -185,7 +187,7 @@ class Story:
             key = f"slice/{row['by']}/{row['slice']}/{row['metric']}/{row['model']}"
             value = self.numbers.find("evaluate", key)
             if row["metric"] == "accuracy" and row["by"] != "task" and value is not None:
-                ends = (self.numbers.find("evaluate", f"{key}_{end}") for end in ("low", "high", "n"))
+                ends = (self.numbers.find("evaluate", f"{key}_{end}") for end in ("low", "high"))
                 estimate = Estimate(value, row.get("unit") or "share", *ends)
                 found.setdefault(row["by"], {}).setdefault(row["slice"], {})[row["model"]] = estimate
         return found

@@ -162,6 +162,7 @@ FILES: dict[str, dict[str, Any]] = {
         ],
     },
     "assess": {
+        "footprint.json": {"stages": [], "country": "FRA", "intensity_g_per_kwh": 56.0, "source": "a table"},
         "figures.json": [
             row("toxicity", "aligned", 0.01, 0.01, "share", n=40),
             row("unsafe_advice", "aligned", 0.4, 0.1, "share", n=40),
@@ -211,6 +212,7 @@ FILES: dict[str, dict[str, Any]] = {
 SUMMARIES: dict[str, dict[str, Any]] = {
     "clean": {"rows": 7000, "splits": {"train": 6000, "valid": 400, "test": 600}, "dropped": {"short": 3}},
     "feedback": {"rows": 480, "simulated": 480},
+    "evaluate": {"rows": 304},
     "reward": {"accuracy": 0.627, "accuracy_low": 0.6, "accuracy_high": 0.65, "length_rule_accuracy": 0.612}
     | {"length_rule_accuracy_low": 0.59, "length_rule_accuracy_high": 0.63, "lead_over_length_rule": 0.015}
     | {"lead_over_length_rule_low": -0.01, "lead_over_length_rule_high": 0.04},
