@@ -36,7 +36,7 @@ def run(context: StageContext) -> dict[str, Any]:
     (context.out / THEMES).write_text(json.dumps(themes), encoding="utf-8")
     forms = tuple(dict.fromkeys(("html", *config.formats)))
     links = Links.beside(context.tracker.url)
-    pages = Pages(story, themes, config.languages, forms, links, context.bars.say)  # type: ignore[arg-type]
+    pages = Pages(story, themes, config.languages, forms, links, context.bars.say)
     context.run.metrics({number.metric: number.value for number in footprint(story)})
     for path in pages.write(context.out):
         context.run.file(path, "report")

@@ -37,7 +37,7 @@ MARKS = ("o", "s", "D", "^", "v")
 PNG_DPI = 160
 _PIXELS_PER_INCH = 112  # on a page: a little larger than life, so that small print can be read
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "text.color": INK,

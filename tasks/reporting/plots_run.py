@@ -49,7 +49,8 @@ def pipeline(stages: Sequence[Mapping[str, Any]], words: Words) -> "Figure | Non
 
 def _places(stages: Sequence[Mapping[str, Any]], depth: Mapping[str, int]) -> dict[str, tuple[float, float]]:
     """Columns from left to right, folded like lines of a text; equally deep stages stand in one column."""
-    at, top = {}, 0.0
+    at: dict[str, tuple[float, float]] = {}
+    top = 0.0
     for line in range(max(depth.values()) // _A_LINE + 1):
         tallest = 1
         for column in range(_A_LINE):

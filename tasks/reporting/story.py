@@ -107,13 +107,13 @@ class Story:
 
     def estimate(self, stage: str, metric: str, model: str) -> Estimate | None:
         """A figure with its interval; None if the stage has none."""
-        key = f"{metric}/{model}"
-        value = self.numbers.find(stage, key)
-        if value is None:
-            return None
-        ends = (self.numbers.find(stage, f"{key}_{end}") for end in ("low", "high"))
-        doubts = self.doubts.get((metric, model), ())
-        return Estimate(value, self._units.get((metric, model), ""), *ends, doubts=doubts)
+        unit, doubts = self._units.get((metric, model), ""), self.doubts.get((metric, model), ())
+        return self.read(stage, f"{metric}/{model}", unit, doubts)
+
+    def read(self, stage: str, key: str, unit: str, doubts: tuple[str, ...] = ()) -> Estimate | None:
+        """A metric with the ends of its interval, where those were logged beside it."""
+        value, low, high = (self.numbers.find(stage, f"{key}{end}") for end in ("", "_low", "_high"))
+        return Estimate(value, unit, low, high, doubts) if value else None
 
     @cached_property
     def _units(self) -> Mapping[tuple[str, str], str]:
@@ -172,11 +172,9 @@ class Story:
         found = []
         for row in self.load("evaluate", "comparisons.json"):
             key = f"difference/{row['metric']}/{row['model']}/{row['against']}"
-            value = self.numbers.find("evaluate", key)
-            if value is not None:
-                ends = (self.numbers.find("evaluate", f"{key}_{end}") for end in ("low", "high"))
-                p = self.numbers.find("evaluate", f"{key}/adjusted_p")
-                found.append(Difference(row, Estimate(value, row.get("unit") or "", *ends), p))
+            estimate = self.read("evaluate", key, row.get("unit") or "")
+            if estimate:
+                found.append(Difference(row, estimate, self.numbers.find("evaluate", f"{key}/adjusted_p")))
         return sorted(found, key=lambda one: one.row["winner"] is None)
 
     @property
@@ -185,28 +183,22 @@ class Story:
         found: dict[str, dict[str, dict[str, Estimate]]] = {}
         for row in self.load("evaluate", "slices.json"):
             key = f"slice/{row['by']}/{row['slice']}/{row['metric']}/{row['model']}"
-            value = self.numbers.find("evaluate", key)
-            if row["metric"] == "accuracy" and row["by"] != "task" and value is not None:
-                ends = (self.numbers.find("evaluate", f"{key}_{end}") for end in ("low", "high"))
-                estimate = Estimate(value, row.get("unit") or "share", *ends)
+            estimate = self.read("evaluate", key, row.get("unit") or "share")
+            if row["metric"] == "accuracy" and row["by"] != "task" and estimate:
                 found.setdefault(row["by"], {}).setdefault(row["slice"], {})[row["model"]] = estimate
         return found
 
     @property
     def reward_card(self) -> list[tuple[str, Estimate, Estimate | None]]:
         """Who orders held-out preferences how often as annotators did, and the reward model's lead."""
-
-        def of(name: str) -> Estimate | None:
-            value = self.numbers.find("reward", f"reward/{name}")
-            ends = (self.numbers.find("reward", f"reward/{name}_{end}") for end in ("low", "high"))
-            return Estimate(value, "share", *ends) if value else None
-
-        own = of("accuracy")
-        rows = [("reward_model", own, None)] if own else []
-        for rule in RULES:
-            accuracy = of(f"{rule}_accuracy")
-            if accuracy:
-                rows.append((rule, accuracy, of(f"lead_over_{rule}")))
+        rows: list[tuple[str, Estimate, Estimate | None]] = []
+        for who, name, lead in (
+            ("reward_model", "accuracy", ""),
+            *((rule, f"{rule}_accuracy", f"lead_over_{rule}") for rule in RULES),
+        ):
+            right = self.read("reward", f"reward/{name}", "share")
+            if right:
+                rows.append((who, right, self.read("reward", f"reward/{lead}", "share") if lead else None))
         return rows
 
     @property
