@@ -158,7 +158,9 @@ def quality_and_cost(lines: Sequence[Row], words: Words) -> "Figure | None":
             value, low, high = (100 * share for share in line["accuracy"])
             energy = 1000 * line["kwh"] if line["kwh"] else edge
             colour = colours[line["model"]]
-            axes.errorbar(energy, value, [[value - low], [high - value]], fmt="o", color=colour, capsize=3)
+            # Not as error bars, which refuse an interval without its value: such a row is shown, and flagged.
+            axes.plot([energy, energy], [low, high], "_-", color=colour, markersize=7)
+            axes.plot(energy, value, "o", color=colour)
             ends.append((energy, value, line["rung"], colour))
         axes.set_xscale("log")
         axes.set_xlim(edge * 0.8, max(paid, default=1.0) * 3)

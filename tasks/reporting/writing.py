@@ -33,9 +33,9 @@ class Writer:
             return _tidy(format_compact_decimal(value, locale=self.language, fraction_digits=1))
         if value == int(value) and unit in _COUNTED:
             return self._digits(value, 0)
-        if size < _TINY:
+        if 0 < size < _TINY:
             return _tidy(format_scientific(value, "0.0E0", locale=self.language))
-        return self._digits(value, 3 if size < 0.1 else 2 if size < 100 else 1 if size < 1000 else 0)
+        return self._digits(value, 3 if 0 < size < 0.1 else 2 if size < 100 else 1 if size < 1000 else 0)
 
     def exact(self, value: float, unit: str = "") -> str:
         """A value with all its digits and no more."""
