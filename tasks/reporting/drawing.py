@@ -65,8 +65,10 @@ _STYLE: Any = {
 def new_figure(width: float, height: float) -> "Figure":
     """An empty figure, inches; draw on it inside `styled`."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout="constrained")
+    # Inches between panels, so that the names at the ends of lines do not touch the next one's axis.
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06))
 
 
 def styled() -> Any:

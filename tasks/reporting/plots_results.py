@@ -63,7 +63,7 @@ _FARTHEST = 60.0
 def comparison_name(row: Row, words: Words) -> str:
     """Which metric of which model is held against which other."""
     models = f"{words.model(row['model'])} − {words.model(row['against'])}"
-    return f"{words.metric(row['metric'])}: {models}"
+    return f"{words.metric(row['metric'])}{words('colon')} {models}"
 
 
 def answer_calibration(calibrations: Sequence[Row], words: Words) -> "Figure | None":

@@ -1,5 +1,6 @@
 """What pages say, in each language: one file of messages a language beside the templates."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from tasks.reporting.writing import SHARE, Writer
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 LANGUAGES = ("en", "fr")
+_NARROW = "\u202f"
 
 
 class Words:
@@ -69,7 +71,11 @@ class Words:
 def messages(language: str) -> Mapping[str, str]:
     """All messages of a language, by dotted key."""
     text = (TEMPLATES / f"words.{language}.yaml").read_text(encoding="utf-8")
-    return _flat(yaml.safe_load(text))
+    found = _flat(yaml.safe_load(text))
+    if language == "fr":
+        # No line begins with a sign that ends what stands before it.
+        return {key: re.sub(r"(?<=«) | (?=[:;?!»])", _NARROW, one) for key, one in found.items()}
+    return found
 
 
 def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, str]:
@@ -78,5 +84,5 @@ def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = str(value).strip()
+            flat[f"{prefix}{key}"] = str(value)
     return flat

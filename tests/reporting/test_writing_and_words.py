@@ -59,12 +59,9 @@ def test_the_languages_have_the_same_messages_with_the_same_gaps() -> None:
 
 
 def test_no_message_holds_a_number() -> None:
-    # Names of things may: CO2 is written with a sign of its own.
-    found = {
-        key: text for lang in LANGUAGES for key, text in messages(lang).items() if re.search(r"\d", text)
-    }
-    # The plot's label says where its middle is.
-    assert found == {}
+    texts = [text for language in LANGUAGES for text in messages(language).values()]
+    assert len(texts) > 400
+    assert [text for text in texts if re.search(r"\d", re.sub(r"{\w+}", "", text))] == []
 
 
 def test_everything_that_is_asked_for_by_name_has_a_message() -> None:
@@ -81,4 +78,4 @@ def test_a_metric_that_nobody_named_is_shown_as_it_stands() -> None:
     words = Words("fr")
     assert words.measured("strange_thing", "kg") == "strange thing (kg)"
     assert words.measured("words", "words") == "mots par réponse"
-    assert words.metric("accuracy_lookup") == "exactitude : lecture"
+    assert words.metric("accuracy_lookup") == "exactitude\u202f: lecture"
