@@ -1,6 +1,7 @@
 """The model card in Hugging Face's form: a header for machines, a text for people, an index of numbers."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tasks.reporting.story import Story, TableRow
 from tasks.reporting.words import TEMPLATES, Words
 
 INDEX = "retort-numbers"
+# As licences are named in headers: not a sentence.
+_IDENTIFIER = re.compile(r"[A-Za-z]+-?[\w.-]*\d[\w.-]*|MIT")
 
 
 def write_card(story: Story, words: Words, path: Path) -> None:
@@ -72,7 +75,8 @@ def header(story: Story, words: Words) -> dict[str, Any]:
 def _licence(story: Story) -> dict[str, str]:
     """The student's licence is its teacher's, whose weights it began with."""
     rows = [row for row in story.load("assess", "licences.json") if row["what"] in ("model", "teacher")]
-    return {"license": str(rows[0]["licence"]).lower()} if rows and rows[0].get("licence") else {}
+    name = str(rows[0].get("licence")) if rows else ""
+    return {"license": name.lower()} if _IDENTIFIER.fullmatch(name) else {}
 
 
 def _number(story: Story, pen: TextPen, stage: str, metric: str) -> str | None:

@@ -7,16 +7,13 @@ from typing import Any
 Row = Mapping[str, Any]
 _CLOSE = 1e-9
 # What is given as a share but is a difference of shares.
-_DIFFERENCES = ("gain", "gap", "difference", "drop", "lead")
+_DIFFERENCES = ("gain", "gap", "difference", "bias", "robustness")
 # No such thing is negative.
 _SIZES = frozenset(
     {"tokens/s", "parameters", "words", "tokens", "seconds", "s", "ms", "MB", "kWh", "Wh", "bits per byte"}
 )
 # A stricter metric cannot exceed the looser one.
-STRICTER = (
-    ("forecast_within_10", "forecast_stated"),
-    ("latency_median", "latency_p95"),
-)
+STRICTER = (("forecast_within_10", "forecast_stated"),)
 # Share of right answers that guessing gives, where there are two answers to choose from.
 GUESSED = {"accuracy_comparison": 0.5, "accuracy_good_source": 0.5, "accuracy_suitability": 0.5}
 # It has learnt nothing: that it is wrong is no surprise.

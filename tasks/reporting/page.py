@@ -13,7 +13,7 @@ from tasks.reporting.drawing import pixels, svg_of
 from tasks.reporting.footprint import REPORT
 from tasks.reporting.parts import ALIGNED
 from tasks.reporting.pens import HtmlPen, Links, Pen
-from tasks.reporting.plots import Plot
+from tasks.reporting.plots import MOST_COMPARISONS, Plot
 from tasks.reporting.story import LEADING, Notice, Story
 from tasks.reporting.words import LANGUAGES, TEMPLATES, Words, messages
 
@@ -75,6 +75,7 @@ def render_page(
         others=beside["languages"],
         files=beside["files"],
         open=medium.open,
+        plotted=MOST_COMPARISONS,
         plots={name: _placed(name, plot, words, medium) for name, plot in plots.items()},
         sections=_sections(story, plots),
         tiles=tiles(story),
@@ -205,9 +206,10 @@ def assessment(story: Story) -> dict[str, Sequence[Any]]:
     scenarios = []
     for scenario in story.load("assess", "impact.json"):
         facts = [
-            {**fact, "estimate": story.anywhere(fact["metric"], fact["model"])} for fact in scenario["facts"]
+            {"flagged": False, **fact, "estimate": story.anywhere(fact["metric"], fact["model"])}
+            for fact in scenario["facts"]
         ]
-        scenarios.append({**scenario, "facts": [fact for fact in facts if fact["estimate"]]})
+        scenarios.append({"title": None, **scenario, "facts": [fact for fact in facts if fact["estimate"]]})
     return {
         "flags": sorted(flags, key=lambda flag: not flag["flagged"]),
         "examples": story.load("assess", "examples.json")[:MOST_SHOWN],
