@@ -19,6 +19,7 @@ from configs.schema_label import LabelConfig, ScoreConfig
 from configs.schema_nightly import CollectConfig, NightlyConfig
 from configs.schema_ppo import PPOConfig
 from configs.schema_promotion import PromotionConfig
+from configs.schema_report import ReportConfig
 from configs.schema_reward import RewardConfig
 from configs.schema_schedule import ScheduleConfig
 from configs.schema_student import StudentConfig
@@ -163,6 +164,7 @@ class RunConfig(Section):
     ppo: PPOConfig
     evaluate: EvaluateConfig
     assess: AssessConfig
+    report: ReportConfig
     nightly: NightlyConfig
     promotion: PromotionConfig
     drift: DriftConfig

@@ -11,7 +11,7 @@ from rich.table import Table
 from configs.errors import RetortError
 from configs.load import LADDER_PROFILE, describe_run_keys, load_platform, load_run_config, resolved_yaml
 from configs.space import DEFAULT_SPACE, read_space
-from flows import feedback_cli, models_cli, night_cli, schedule_cli
+from flows import feedback_cli, models_cli, night_cli, report_cli, schedule_cli
 from flows.arguments import Overrides, PlatformName, Profile, choose_platform, split_arguments
 from flows.doctor_cli import doctor
 from flows.gc_cli import gc
@@ -31,6 +31,8 @@ app.add_typer(feedback_cli.app)
 app.add_typer(models_cli.app)
 app.add_typer(schedule_cli.app)
 app.command()(night_cli.nightly)
+app.command()(report_cli.report)
+app.command()(report_cli.compare)
 app.command()(gc)
 app.command()(doctor)
 

@@ -52,6 +52,7 @@ def _at_home(env: Env, are_set: dict[str, bool]) -> "Looks":
         "disk": partial(machine.disk, env.home),
         "clock": partial(machine.clock, env.home),
         "graphics processor": machine.graphics,
+        "PDF reports": machine.printing,
         "private files": partial(home_files.modes, env.home),
         "secrets": partial(home_files.secrets, are_set),
         "databases": partial(home_files.databases, env.home),

@@ -39,6 +39,8 @@ class Stage:
 
 # In the place of the stage named in `align`, whichever that is; who reads its model need not know.
 ALIGNED = "aligned"
+# What the pages of stage `report` are made of, beside modules.
+PAGE_FILES = ("report.html", "report.css", "card.md", "words.en.yaml", "words.fr.yaml")
 
 PIPELINE: Mapping[str, Stage] = {
     "clean": Stage("tasks.clean", ("data",), external=("dataset", "general")),
@@ -75,9 +77,9 @@ PIPELINE: Mapping[str, Stage] = {
     ),
     "report": Stage(
         "tasks.report",
-        ("name",),
+        ("name", "report"),
         ("clean", "label", "score", "distill", "feedback", "reward", ALIGNED, "evaluate", "assess"),
-        files=("tasks/templates/report.html",),
+        files=tuple(f"tasks/templates/{name}" for name in PAGE_FILES),
     ),
 }
 

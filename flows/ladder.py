@@ -24,6 +24,7 @@ from flows.ladder_results import ladder_chart, write_ladder
 from flows.mending import mend
 from flows.run import prepare, resolve, run_tags
 from tasks.place import Place
+from tasks.reporting.costs import known_cost, sum_costs
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.caching import source_state
 from tasks.shared.env import Env
@@ -175,10 +176,8 @@ class Climber:
             )
         return result.ref
 
-    def _cost(self, ref: ArtifactRef) -> dict[str, Any]:
-        """What a stage took; nothing is known of one that was cut short and gone on with."""
-        record = self._store.read_record(ref.key) or {}
-        return dict(record["cost"]) if record.get("state") == "executed" and "cost" in record else {}
+    def _cost(self, ref: ArtifactRef) -> Mapping[str, Any]:
+        return known_cost(self._store.read_record(ref.key) or {})
 
 
 def _in_child(spec: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
@@ -187,24 +186,6 @@ def _in_child(spec: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
 
     result = execute(StageSpec.model_validate(spec), Place.model_validate(place))
     return result.model_dump(mode="json")
-
-
-def sum_costs(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What stages cost together: sums, and the largest peak of memory.
-
-    Where a record says nothing of it, since the stage was computed elsewhere, the sums are unknown: None.
-    """
-    names = ("seconds", "kwh", "peak_memory_mb", "energy_source")
-    if any(not cost for cost in costs):
-        return dict.fromkeys(names)
-    if not costs:
-        return {"seconds": 0.0, "kwh": 0.0, "peak_memory_mb": 0.0, "energy_source": None}
-    return {
-        "seconds": sum(cost["seconds"] for cost in costs),
-        "kwh": sum(cost["kwh"] for cost in costs),
-        "peak_memory_mb": max(cost["peak_memory_mb"] for cost in costs),
-        "energy_source": " and ".join(sorted({cost["energy_source"] for cost in costs})),
-    }
 
 
 def ladder(

@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.ml.closing import shortened
+from tasks.reporting.drawing import png_of
+from tasks.reporting.plots_results import quality_and_cost
+from tasks.reporting.words import Words
 from tasks.shared.disk import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = {"teacher": "#8a5a2b", "student": "#2f6f6b"}
 Lines = Sequence[Mapping[str, Any]]
 
 
@@ -23,7 +25,7 @@ def write_ladder(folder: Path, lines: Lines) -> None:
     """Write `ladder.json` and `ladder.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / "ladder.json", json.dumps(lines, indent=1).encode())
-    ladder_chart(lines).savefig(folder / "ladder.png", dpi=150)
+    write_file(folder / "ladder.png", png_of(ladder_chart(lines)))
 
 
 def print_ladder(lines: Lines, console: Console) -> None:
@@ -66,32 +68,8 @@ def number(value: float | None) -> str:
 
 
 def ladder_chart(lines: Lines) -> "Figure":
-    """Accuracy against the energy of training; what trains nothing stands at the left edge.
-
-    Rungs whose energy is not known are left out.
-    """
-    from matplotlib.figure import Figure
-
-    picture = Figure(figsize=(7.5, 4.6), layout="constrained")
-    axes = picture.subplots()
-    paid = [1000 * line["kwh"] for line in lines if line["kwh"]]
-    edge = min(paid, default=1.0) / 2
-    for line in (line for line in lines if line["kwh"] is not None):
-        value, low, high = (100 * share for share in line["accuracy"])
-        energy = 1000 * line["kwh"] if line["kwh"] else edge
-        colour = _COLOURS[line["model"]]
-        axes.errorbar(energy, value, [[value - low], [high - value]], fmt="o", color=colour, capsize=3)
-        axes.annotate(
-            line["rung"], (energy, value), xytext=(6, 3), textcoords="offset points", fontsize=8, color=colour
-        )
-    axes.set_xscale("log")
-    axes.set_xlim(edge * 0.8, max(paid, default=1.0) * 2)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
-    axes.set_ylim(0, 100)
-    axes.set_xlabel("energy of training, Wh (logarithmic; prompting alone stands at the left)")
-    axes.set_ylabel("accuracy on held-out questions, %")
-    for name, colour in _COLOURS.items():
-        axes.plot([], [], "o", color=colour, label=f"{name} model")
-    axes.legend(loc="lower right", frameon=False)
-    return picture
+    """Accuracy against the energy of training."""
+    figure = quality_and_cost(lines, Words("en"))
+    if figure is None:
+        raise ValueError("no rung has a known cost")
+    return figure

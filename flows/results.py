@@ -1,6 +1,7 @@
 """What a run leaves for people: the closing table, `latest/summary.json`, the state of every stage."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ from tasks.shared.disk import write_file
 from tasks.shared.errors import DataError, Problem
 from tasks.stage_spec import StageResult, State
 
+_RUN_ID = re.compile(r"[0-9a-f]{4,64}")
+_SHOWN = 5
 SUMMARY = "summary.json"
-REPORT = "report.html"
+RUNS = "runs"
+LATEST = "latest"
+# What a report artifact holds for people.
+PAGES = ("report*.html", "report*.pdf", "slides*.pptx", "README*.md")
 
 
 class StageOutcome(BaseModel):
@@ -54,20 +60,47 @@ def load_figures(place: Place, report: ArtifactRef) -> list[dict[str, Any]]:
 
 
 def save_latest(
-    place: Place, report: ArtifactRef, outcomes: list[StageOutcome], seconds: float
+    place: Place, report: ArtifactRef, outcomes: list[StageOutcome], seconds: float, run: str | None
 ) -> dict[str, Any]:
-    """Write `latest/summary.json` and `latest/report.html` below the home folder; return the summary."""
-    folder = place.fetch(place.store(), report)
+    """Write `latest/summary.json` and the pages beside it, and the run's own record; return the summary.
+
+    Args:
+        place: Where the run computed.
+        report: Its report.
+        outcomes: What became of its stages.
+        seconds: What it took.
+        run: The tracker's run; None if all was found: then it is the run that made the report.
+    """
+    store = place.store()
+    folder = place.fetch(store, report)
     summary: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    made_in = (store.read_record(report.key) or {}).get("flow_run")
+    summary["run"] = run or made_in or report.sha256[:32]
     summary["stages"] = [
         outcome.model_dump(mode="json", include={"name", "state", "seconds", "ref"}) for outcome in outcomes
     ]
     summary["seconds"] = round(seconds, 1)
     latest = place.home / "latest"
     latest.mkdir(parents=True, exist_ok=True)
-    write_file(latest / REPORT, (folder / REPORT).read_bytes())
-    write_file(latest / SUMMARY, json.dumps(summary, indent=1).encode())
+    copy_pages(folder, latest)
+    told = json.dumps(summary, indent=1).encode()
+    write_file(latest / SUMMARY, told)
+    record = place.home / RUNS / f"{summary['run']}.json"
+    # What became of the stages when they were computed says more than that all was found again.
+    if run is not None or not record.is_file():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_file(record, told)
     return summary
+
+
+def copy_pages(folder: Path, latest: Path) -> None:
+    """Copy the pages of a report artifact, and delete those of an earlier run that this one has not."""
+    for form in PAGES:
+        for path in latest.glob(form):
+            if not (folder / path.name).is_file():
+                path.unlink()
+        for path in folder.glob(form):
+            write_file(latest / path.name, path.read_bytes())
 
 
 def load_latest(home: Path) -> dict[str, Any]:
@@ -82,6 +115,38 @@ def load_latest(home: Path) -> dict[str, Any]:
             Problem(str(path), "no such file", "the summary of a finished run", "Start one: `retort run`.")
         )
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return summary
+
+
+def load_run(home: Path, run: str) -> dict[str, Any]:
+    """The summary of a run.
+
+    Args:
+        home: Of the run.
+        run: `latest`, a run's id or how it begins, or a path to a summary.
+
+    Raises:
+        DataError: There is no such run, or several begin so.
+    """
+    if run == LATEST:
+        return load_latest(home)
+    known = sorted((home / RUNS).glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = [path for path in known if path.stem.startswith(run)] if _RUN_ID.fullmatch(run) else []
+    if not found and Path(run).is_file():
+        found = [Path(run)]
+    if len(found) != 1:
+        got = f"{len(found)} runs that begin so" if found else "no such run, and no such file"
+        newest = ", ".join(path.stem for path in known[:_SHOWN]) or "none yet"
+        remedy = f"Name one of the last runs: {newest}."
+        raise DataError(Problem(run, got, "`latest`, a run's id, or a summary's path", remedy))
+    try:
+        summary: dict[str, Any] = json.loads(found[0].read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(
+            Problem(str(found[0]), f"no JSON ({error})", "a summary", "Name another run.")
+        ) from error
+    if not isinstance(summary, dict) or "stages" not in summary:
+        raise DataError(Problem(str(found[0]), "no `stages`", "the summary of a run", "Name another file."))
     return summary
 
 

@@ -43,11 +43,12 @@ def run_pipeline(config: RunConfig, platform: PlatformConfig, env: Env, console:
     started = time.monotonic()
     config, place, services = prepare(config, platform, env, console.quiet)
     external = external_digests(config, place)
+    run: str | None = None
     try:
         refs, outcomes = look_up(config, place, external)
     except NotCached:
-        refs, outcomes = compute(config, place, external, env, services)
-    summary = save_latest(place.patient(), refs["report"], outcomes, time.monotonic() - started)
+        refs, outcomes, run = compute(config, place, external, env, services)
+    summary = save_latest(place.patient(), refs["report"], outcomes, time.monotonic() - started, run)
     enter_model(config, place, refs, external["people"])
     return summary
 
@@ -140,8 +141,8 @@ def look_up(
 
 def compute(
     config: RunConfig, place: Place, external: dict[str, str], env: Env, services: Services | None
-) -> tuple[dict[str, ArtifactRef], list[StageOutcome]]:
-    """Run the flow through Prefect, recorded in MLflow."""
+) -> tuple[dict[str, ArtifactRef], list[StageOutcome], str]:
+    """Run the flow through Prefect, recorded in MLflow under the id that is given last."""
     with prefect_server(env, services), place.tracker() as tracker:
         parent = tracker.open(run_name(config), run_tags(config), flatten(config.model_dump(mode="json")))
         recorded = place.patient().model_copy(update={"parent_run": parent})
@@ -155,7 +156,7 @@ def compute(
         record_headline(tracker, recorded, refs, outcomes)
         found = footprint(recorded.store(), refs, config.assess.country)
         tracker.headline(footprint_metrics(found))
-    return refs, outcomes
+    return refs, outcomes, parent
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tasks.ml.batteries import (
 )
 from tasks.ml.canaries import CANARY
 from tasks.ml.evaluation import Contestant
+from tasks.ml.figure_points import figure_points
 from tasks.ml.findings import Findings
 from tasks.ml.footprint import grid
 from tasks.ml.impact import assess_impact
@@ -206,7 +207,7 @@ def licences(context: StageContext, config: AssessConfig) -> list[dict[str, str]
 
 def record(context: StageContext, tables: dict[str, Any], footprint: dict[str, Any]) -> None:
     """Put everything on the stage's run."""
-    context.run.metrics({f"{f['metric']}/{f['model']}": f["value"] for f in tables["figures"]})
+    context.run.metrics(figure_points(tables["figures"]))
     context.run.metrics({f"flagged/{f['check']}/{f['model']}": float(f["flagged"]) for f in tables["flags"]})
     context.run.metrics({"footprint/intensity_g_per_kwh": footprint["intensity_g_per_kwh"]})
     for name in ("figures", "flags", "licences"):

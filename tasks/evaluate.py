@@ -12,18 +12,16 @@ from tasks.feedback.win_judge import Judged, judge_wins
 from tasks.ml.answer_columns import column, wins
 from tasks.ml.answer_rewards import answer_rewards
 from tasks.ml.columns import Column
-from tasks.ml.comparing import Comparison, compare
+from tasks.ml.comparing import compare
 from tasks.ml.evaluation import Answers, Contestant, answer
 from tasks.ml.exam import ALIGNED, BASELINE, TEACHER, UNREFINED, Exam, general_figures
 from tasks.ml.examination import held_out, worked_examples
+from tasks.ml.figure_points import comparison_points, figure_points, slice_points
 from tasks.ml.figures import (
     Figure,
-    comparison_metrics,
     figure,
-    figure_metrics,
     sample_figures,
     single,
-    slice_metrics,
 )
 from tasks.ml.harness import check_harness, run_harness
 from tasks.ml.metrics import Values, bootstrap_mean
@@ -75,7 +73,7 @@ def run(context: StageContext) -> dict[str, Any]:
         "answers": exam.side_by_side(),
         "columns": [one.as_dict() for one in samples],
     }
-    record(context, files, comparisons)
+    record(context, files)
     unreadable = 0 if judged is None else int((1 - judged.readable).sum())
     return {
         "rows": len(exam.rows),
@@ -86,9 +84,7 @@ def run(context: StageContext) -> dict[str, Any]:
     }
 
 
-def record(
-    context: StageContext, files: Mapping[str, list[dict[str, Any]]], comparisons: list[Comparison]
-) -> None:
+def record(context: StageContext, files: Mapping[str, list[dict[str, Any]]]) -> None:
     """Write the files, and tell the tracker the same."""
     for name, content in files.items():
         path = context.out / f"{name}.json"
@@ -98,7 +94,9 @@ def record(
         else:
             context.run.table(f"{name}.json", content)
     context.run.metrics(
-        figure_metrics(files["figures"]) | comparison_metrics(comparisons) | slice_metrics(files["slices"])
+        figure_points(files["figures"])
+        | comparison_points(files["comparisons"])
+        | slice_points(files["slices"])
     )
 
 

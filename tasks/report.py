@@ -1,98 +1,97 @@
-"""Stage `report`: one self-contained page with the comparison, the curves and answers side by side."""
+"""Stage `report`: pages that show what the run measured, each number with where it comes from."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
-
-from tasks.ml.card_files import headline, load_card
-from tasks.ml.closing import METHODS, MODELS, closing_rows, not_people
+from configs.schema_report import ReportConfig
+from tasks.feedback.drift_texts import texts_of
+from tasks.feedback.events import load_events, standing
+from tasks.ml.card_files import load_card
+from tasks.ml.closing import METHODS, not_people
+from tasks.ml.compared_texts import thinned
+from tasks.ml.embedding import embed_prompts, lower_half
+from tasks.ml.models import load_model, load_tokenizer
+from tasks.ml.precision import frozen_copy
+from tasks.ml.rows import load_rows
+from tasks.ml.theme_map import map_themes
+from tasks.reporting.footprint import footprint
+from tasks.reporting.pages import Pages
+from tasks.reporting.parts import Part
+from tasks.reporting.pens import Links
+from tasks.reporting.story import Story
 from tasks.stage import StageContext
 
-TEMPLATES = Path(__file__).parent / "templates"
+THEMES = "themes.json"
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Write `report.html` and `summary.json` (figures, how the student was aligned, on what feedback)."""
-    figures = json.loads((context.inputs["evaluate"] / "figures.json").read_text(encoding="utf-8"))
-    answers = json.loads((context.inputs["evaluate"] / "answers.json").read_text(encoding="utf-8"))
+    """Write the pages, and `summary.json` (figures, how the student was aligned, on what feedback)."""
+    config = context.section(ReportConfig, "report")
+    parts = {
+        name: Part(folder, context.refs[name], context.made.get(name, {}))
+        for name, folder in context.inputs.items()
+    }
+    story = Story(context.config["name"], parts)
+    themes = themes_of(context, config.map_questions)
+    (context.out / THEMES).write_text(json.dumps(themes), encoding="utf-8")
+    forms = tuple(dict.fromkeys(("html", *config.formats)))
+    links = Links.beside(context.tracker.url)
+    pages = Pages(story, themes, config.languages, forms, links, context.bars.say)
+    context.run.metrics({number.metric: number.value for number in footprint(story)})
+    for path in pages.write(context.out):
+        context.run.file(path, "report")
+    summary = summarise(context)
+    (context.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    return {
+        "rows": len(summary["figures"]),
+        "simulated_feedback": summary["simulated_feedback"],
+        "doubts": len(story.doubts),
+    }
+
+
+def summarise(context: StageContext) -> dict[str, Any]:
+    """What the closing table in the terminal is made of."""
     feedback = context.refs["feedback"].summary
-    simulated = feedback["simulated"] > 0
-    # Without a reward model there is no card of one.
-    verdict, card = load_card(context.inputs["reward"]) if "reward" in context.inputs else (None, [])
     aligned = context.refs["aligned"].summary
-    method, alarm = METHODS[aligned["algorithm"]], aligned.get("alarm")
-    page = render(
-        {
-            "name": context.config["name"],
-            "columns": MODELS,
-            "rows": closing_rows(figures),
-            "chart": accuracy_chart(figures),
-            "answers": answers,
-            "simulated": simulated,
-            "method": method,
-            "alarm": alarm,
-            "card": card,
-            "card_says": headline(verdict) if verdict else "",
-            "card_reasons": [str(reason) for reason in verdict.reasons] if verdict else [],
-            "feedback": feedback,
-            "made_by": not_people(feedback),
-            "summaries": {name: ref.summary for name, ref in context.refs.items()},
-        }
-    )
-    (context.out / "report.html").write_text(page, encoding="utf-8")
-    summary = {
+    # Without a reward model there is no card of one.
+    verdict = load_card(context.inputs["reward"])[0] if "reward" in context.inputs else None
+    figures = json.loads((context.inputs["evaluate"] / "figures.json").read_text(encoding="utf-8"))
+    return {
         "figures": figures,
-        "aligned_by": method,
-        "simulated_feedback": simulated,
-        "ppo_alarm": alarm,
+        "aligned_by": METHODS[aligned["algorithm"]],
+        "simulated_feedback": feedback["simulated"] > 0,
+        "ppo_alarm": aligned.get("alarm"),
         "reward_card": verdict.decision if verdict else None,
         "feedback_by": not_people(feedback),
     }
-    (context.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    context.run.file(context.out / "report.html", "report")
-    _plot(context, figures)
-    return {"rows": len(figures), "simulated_feedback": simulated}
 
 
-def render(values: dict[str, Any]) -> str:
-    """The page; everything that models and people wrote is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(**values)
+def themes_of(context: StageContext, questions: int) -> dict[str, Any] | None:
+    """A map of questions, half of them put to annotators, as the lower half of the student sees them.
 
-
-def accuracy_chart(figures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One bar a model, also where the table has no room for it: accuracy and its interval, in percent."""
-    return [
-        {"model": found["model"], **{name: 100 * found[name] for name in ("value", "low", "high")}}
-        for found in figures
-        if found["metric"] == "accuracy"
+    Returns:
+        `points`, each with `x`, `y`, `theme` (its number) and `judged`, and the `themes` with their names;
+        None where no map is asked for.
+    """
+    if not questions:
+        return None
+    events = standing(load_events(context.inputs["feedback"] / "events.jsonl"))
+    rows = load_rows(context.inputs["clean"] / "rows.jsonl", "train")
+    half = (questions + 1) // 2
+    judged, others = (thinned(texts, half, context.seed) for texts in (texts_of(events), texts_of([], rows)))
+    known = set(judged.prompts)
+    asked = [*zip(judged.prompts, judged.tasks, judged.units, strict=True)]
+    asked += [
+        one for one in zip(others.prompts, others.tasks, others.units, strict=True) if one[0] not in known
     ]
-
-
-def _plot(context: StageContext, figures: list[dict[str, Any]]) -> None:
-    """The accuracy of every model as a picture for MLflow."""
-    from matplotlib.figure import Figure
-
-    bars = accuracy_chart(figures)
-    picture = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = picture.subplots()
-    low = [bar["value"] - bar["low"] for bar in bars]
-    high = [bar["high"] - bar["value"] for bar in bars]
-    axes.barh(
-        [bar["model"].replace("_", " ") for bar in bars],
-        [bar["value"] for bar in bars],
-        xerr=[low, high],
-        color="#2f6f6b",
-        capsize=3,
-    )
-    axes.invert_yaxis()
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("accuracy on held-out foods, % (95 % interval)")
-    context.run.figure("accuracy.png", picture)
+    prompts, tasks, units = (list(column) for column in zip(*asked, strict=True))
+    folder = context.inputs["distill"] / "model"
+    model = frozen_copy(lower_half(load_model(folder)), "fp32")
+    bar = context.bar("report: read questions", len(prompts), "questions")
+    vectors = embed_prompts(model, load_tokenizer(folder), prompts, tasks, units, bar)
+    found = map_themes(vectors.double().numpy(), [text.splitlines()[-1] for text in prompts], context.seed)
+    points = [
+        {"x": round(x, 4), "y": round(y, 4), "theme": theme, "judged": prompt in known}
+        for (x, y), theme, prompt in zip(found.places.tolist(), found.themes.tolist(), prompts, strict=True)
+    ]
+    return {"points": points, "themes": [{"name": name} for name in found.names]}

@@ -10,9 +10,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 
 from configs.schema import TeacherConfig
 from configs.section import Section
+from tasks.curve import Curve
 from tasks.ml.checkpoint import Tensors, read_state, write_state
 from tasks.ml.progress import Bar
 from tasks.ml.prompts import SYSTEM
@@ -38,7 +39,7 @@ from tasks.shared.record_shards import RecordShards
 from tasks.shared.scratch import scratch_folder
 from tasks.shared.store import Store
 from tasks.shared.tracking import StageRun, Tracker
-from tasks.stage_spec import StageResult, StageSpec, State, flatten
+from tasks.stage_spec import StageResult, StageSpec, State, flatten, summary_points
 from tasks.warm_start import EarlierRewards
 
 # What the system says of a full disk, what it says of a full quota, and what NumPy makes of either.
@@ -66,6 +67,7 @@ class StageContext:
         feedback_url: Database of people's feedback; may hold a password, so it goes nowhere else.
         data_endpoint: Address of the S3 server that datasets are read from, if there is one.
         earlier_reward: Gives the folder of an artifact of stage `reward`, by its key or its path.
+        made: What the store's record says of how each input was made, by name: run ids, cost, time.
     """
 
     config: Mapping[str, Any]
@@ -82,6 +84,12 @@ class StageContext:
     feedback_url: str
     data_endpoint: str | None = None
     earlier_reward: Callable[[str], Path] = Path
+    made: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """Keeps the points of the stage's loop."""
+        return Curve(self.run.log, self.checkpoints)
 
     @property
     def seed(self) -> int:
@@ -104,7 +112,7 @@ class StageContext:
 
     def watch(self, description: str, total: int, unit: str = "steps") -> Watch:
         """Metrics, progress and checkpoints of a training loop."""
-        return Watch(self.run.log, self.bar(description, total, unit), self.checkpoints)
+        return Watch(self.curve.log, self.bar(description, total, unit), self.curve)
 
     def register(self, folder: Path) -> None:
         """Register a model folder under the name of the use case."""
@@ -186,12 +194,17 @@ def _execute(spec: StageSpec, place: Place) -> StageResult:
             run_id = (store.read_record(spec.key) or {}).get("run_id")
             return StageResult(ref=found, state="cached", seconds=_since(started), run_id=run_id)
         place.clear(store, spec.key)
-        with metered() as spent:
-            ref, state, run_id = _compute(spec, place, store, console)
-            cost = spent().as_dict()
+        ref, state, run_id, cost = _compute(spec, place, store, console)
         seconds = _since(started)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        record = {"run_id": run_id, "seconds": seconds, "state": state, "cost": cost, "finished_at": finished}
+        record = {
+            "run_id": run_id,
+            "flow_run": place.parent_run,
+            "seconds": seconds,
+            "state": state,
+            "cost": cost,
+            "finished_at": finished,
+        }
         store.write_record(spec.key, record)
         store.drop_checkpoints(spec.key)
     return StageResult(ref=ref, state=state, seconds=seconds, run_id=run_id)
@@ -199,13 +212,14 @@ def _execute(spec: StageSpec, place: Place) -> StageResult:
 
 def _compute(
     spec: StageSpec, place: Place, store: Store, console: Console
-) -> tuple[ArtifactRef, State, str | None]:
+) -> tuple[ArtifactRef, State, str | None, dict[str, Any]]:
     keep_freed_memory()
     module = importlib.import_module(spec.module)
     folders = {name: place.fetch(store, ref) for name, ref in spec.inputs.items()}
     tracker = place.tracker()
     tracker.open(spec.stage, {}, {}, resume_run_id=place.parent_run)
     with (
+        metered() as spent,
         scratch_folder(place.home / WORK) as scratch,
         tracker.stage(spec.stage, spec.key, flatten(spec.config)) as run,
     ):
@@ -217,27 +231,30 @@ def _compute(
         for name, ref in spec.inputs.items():
             run.dataset(name, ref.uri, ref.sha256, int(ref.summary.get("rows", 0)), "input")
         with ProgressBars(console) as bars, room_on_disk(place.home):
-            summary = module.run(
-                StageContext(
-                    spec.config,
-                    folders,
-                    spec.inputs,
-                    out,
-                    place.home / "cache",
-                    run,
-                    bars,
-                    checkpoints,
-                    tracker,
-                    lambda namespace: RecordShards(store, namespace, tell),
-                    spec.external,
-                    feedback_url(place.home),
-                    place.data_endpoint,
-                    earlier,
-                )
+            context = StageContext(
+                spec.config,
+                folders,
+                spec.inputs,
+                out,
+                place.home / "cache",
+                run,
+                bars,
+                checkpoints,
+                tracker,
+                lambda namespace: RecordShards(store, namespace, tell),
+                spec.external,
+                feedback_url(place.home),
+                place.data_endpoint,
+                earlier,
+                {name: store.read_record(ref.key) or {} for name, ref in spec.inputs.items()},
             )
+            summary = module.run(context)
+            context.curve.write(out)
         parents = [*(ref.sha256 for ref in spec.inputs.values()), *earlier.digests]
         ref = store.commit(spec.key, spec.stage, out, parents, spec.config, summary)
-        return ref, "resumed" if checkpoints.resumed else "executed", run.id or None
+        cost = spent().as_dict()
+        run.metrics(summary_points(spec.stage, summary) | summary_points("cost", cost))
+        return ref, "resumed" if checkpoints.resumed else "executed", run.id or None, cost
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What a stage is asked for and what it answers: plain records, cheap to import."""
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -7,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.tracking import Scalar
+
+# What the tracker takes for a name.
+_METRIC_NAME = re.compile(r"[\w.:/ -]+")
 
 State = Literal["executed", "cached", "resumed"]
 
@@ -60,3 +65,15 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Scalar]:
         else:
             flat[f"{prefix}{name}"] = value if isinstance(value, str | int | float | None) else str(value)
     return flat
+
+
+def summary_points(prefix: str, summary: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a summary as the tracker's metrics: `<prefix>/<dotted key>`.
+
+    Whatever a page shows of a stage's summary can so be looked up in the stage's run.
+    """
+    return {
+        f"{prefix}/{name}": float(value)
+        for name, value in flatten(summary).items()
+        if isinstance(value, int | float) and math.isfinite(value) and _METRIC_NAME.fullmatch(name)
+    }

@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from tasks.doctor.check import Check, fail, ok, warn
+from tasks.reporting.pdf import printable
 
 PACKAGE = "retort"
 GIB = 1 << 30
@@ -89,6 +90,15 @@ def clock(home: Path) -> Iterator[Check]:
 def _dated(home: Path) -> Iterator[Path]:
     for pattern in ("*", "latest/*", "logs/*", "work/*"):
         yield from home.glob(pattern)
+
+
+def printing() -> Iterator[Check]:
+    """Whether reports can be printed as PDF, for which the system needs Pango."""
+    missing = printable()
+    if missing:
+        yield warn("PDF reports", missing, "Install it; until then, reports are HTML, slides and cards.")
+    else:
+        yield ok("PDF reports", "Pango is there")
 
 
 def graphics() -> Iterator[Check]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from tasks.ml.calibration import Bin, calibration_error
 from tasks.ml.columns import Sample, counted
-from tasks.ml.comparing import Comparison
 from tasks.ml.metrics import Interval, QuestionBootstrap
 from tasks.ml.slicing import SliceFigure
 
@@ -63,32 +62,3 @@ def calibration_rows(bins: Mapping[str, Sequence[Bin]]) -> list[Figure]:
         }
         for model, own in bins.items()
     ]
-
-
-def figure_metrics(figures: Sequence[Figure]) -> dict[str, float]:
-    """Values and ends of intervals by the name that a tracker keeps them under."""
-    return _with_ends({f"{one['metric']}/{one['model']}": one for one in figures})
-
-
-def slice_metrics(rows: Sequence[Figure]) -> dict[str, float]:
-    """The same of slices."""
-    return _with_ends(
-        {f"slice/{one['by']}/{one['slice']}/{one['metric']}/{one['model']}": one for one in rows}
-    )
-
-
-def comparison_metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
-    """The same of differences, with their adjusted p-values."""
-    found: dict[str, float] = {}
-    for one in comparisons:
-        name = f"difference/{one.metric}/{one.model}/{one.against}"
-        found |= {name: one.difference, f"{name}_low": one.low, f"{name}_high": one.high}
-        found[f"{name}/adjusted_p"] = one.adjusted_p
-    return found
-
-
-def _with_ends(rows: Mapping[str, Figure]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, row in rows.items():
-        found |= {name: row["value"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-    return found

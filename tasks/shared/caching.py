@@ -11,7 +11,7 @@ from tasks.shared.artifacts import canonical_json, sha256_bytes
 SCHEMA_VERSION = 1
 ROOT = Path(__file__).resolve().parents[2]
 # Code that decides results; the plumbing in tasks.shared moves them about without changing them.
-PURE_PACKAGES = ("tasks.ml", "tasks.feedback")
+PURE_PACKAGES = ("tasks.ml", "tasks.feedback", "tasks.reporting")
 # Libraries whose version can change a weight or a metric.
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "trl", "bitsandbytes", "krippendorff")
 
@@ -63,7 +63,8 @@ def code_digests(module: str, files: Collection[str] = ()) -> dict[str, str]:
 
 def source_state() -> str:
     """Digest of everything below `tasks/` that a stage may load; it changes when somebody edits the code."""
-    paths = sorted(path for path in (ROOT / "tasks").rglob("*") if path.suffix in (".py", ".html"))
+    kinds = (".py", ".html", ".css", ".yaml", ".md")
+    paths = sorted(path for path in (ROOT / "tasks").rglob("*") if path.suffix in kinds)
     return sha256_bytes(b"".join(path.as_posix().encode() + path.read_bytes() for path in paths))
 
 

@@ -151,3 +151,12 @@ def test_the_feedback_store_is_looked_at_and_not_changed(states: "States", tmp_p
         connection.execute("UPDATE feedback_version SET version_num = '9999'")
     connection.close()
     assert states(feedback_store(f"sqlite:///{path}")) == [("feedback store", "fail")]
+
+
+def test_a_system_without_pango_is_told_what_to_install(
+    states: "States", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "printable", lambda: "")
+    assert states(machine.printing()) == [("PDF reports", "ok")]
+    monkeypatch.setattr(machine, "printable", lambda: "the system has no Pango")
+    assert states(machine.printing()) == [("PDF reports", "warn")]

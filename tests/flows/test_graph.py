@@ -29,7 +29,7 @@ EXTERNAL = {
 }
 STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "assess", "report")
 JUDGED = ("challenger", "champion", "unrefined")
-WITH_ROWS = set(STAGES) - {"report"}
+WITH_ROWS = set(STAGES)
 
 Keys = Callable[..., dict[str, str]]
 
@@ -127,8 +127,12 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
         ("tasks/ml/chat_model.py", {"feedback", "evaluate"}),
         ("tasks/feedback/checks.py", {"feedback"}),
         ("tasks/feedback/audit_page.py", set()),
-        ("tasks/feedback/events.py", {"feedback", "reward", "evaluate"}),
+        # The report draws a map of what was asked and judged.
+        ("tasks/feedback/events.py", {"feedback", "reward", "evaluate", "report"}),
         ("tasks/templates/report.html", {"report"}),
+        ("tasks/templates/words.fr.yaml", {"report"}),
+        ("tasks/reporting/story.py", {"report"}),
+        ("tasks/curve.py", set()),
         ("tasks/align_ppo.py", {"ppo"}),
         ("tasks/report.py", {"report"}),
         ("tasks/assess.py", {"assess"}),
@@ -197,6 +201,7 @@ def test_every_pure_module_and_every_other_file_is_in_some_key() -> None:
         ("evaluate.shots=3", {"evaluate"}),
         ("assess.limits.toxicity=0.1", {"assess"}),
         ("evaluate.judge.questions=5", {"evaluate"}),
+        ("report.languages=[fr]", {"report"}),
     ],
 )
 def test_a_value_changes_the_keys_of_the_stages_that_read_it(

@@ -33,7 +33,8 @@ def asked(tmp_path: Path) -> Path:
 
 def run_clean(folder: Path, asked: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
     config = load_run_config(
-        ROOT / "configs" / "smoke.yaml", ["data.kind=pairs", f"data.source={asked}", *overrides]
+        ROOT / "configs" / "smoke.yaml",
+        ["data.kind=pairs", f"data.source={asked}", "data.canaries=0", *overrides],
     )
     out = folder / "out"
     out.mkdir()

@@ -23,7 +23,6 @@ from tasks.ml.reward_card import RewardCard
 from tasks.ml.rows import Row, write_rows
 from tasks.ml.teacher import byte_tokenizer
 from tasks.ml.trainer import Watch
-from tasks.report import render
 from tasks.shared.errors import StageError
 from tasks.shared.tracking import MemoryRun
 
@@ -182,30 +181,6 @@ def test_what_states_nothing_else_stops_and_simulated_annotators_warn() -> None:
     assert load_run_config(CONFIGS / "base.yaml", []).ppo.reward_gate == "stop"
     assert load_run_config(None, []).ppo.reward_gate == "warn"
     assert load_run_config(SMOKE, []).ppo.reward_gate == "warn"
-
-
-def test_the_page_shows_the_card_escaped() -> None:
-    values: dict[str, Any] = {
-        "name": "n",
-        "columns": [],
-        "rows": [],
-        "chart": [],
-        "answers": [],
-        "simulated": False,
-        "alarm": None,
-        "feedback": {},
-        "summaries": {},
-        "card": [["<i>rule</i>", "58.3 %", "+1.0 points"]],
-        "card_says": "stop: <b>no</b>",
-        "card_reasons": ["<script>"],
-    }
-    page = render(values)
-    assert "&lt;i&gt;rule&lt;/i&gt;" in page
-    assert "stop: &lt;b&gt;no&lt;/b&gt;" in page
-    assert "&lt;script&gt;" in page
-    assert "PPO went on" in page
-    clean = render(values | {"card_reasons": [], "card_says": "go"})
-    assert "PPO went on" not in clean
 
 
 def test_a_card_is_readable_by_programs(tmp_path: Path) -> None:
