@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from tasks.ml.footprint import co2e_kg
 from tasks.reporting.costs import known_cost, sum_costs
 from tasks.reporting.numbers import Number
 
@@ -9,7 +10,6 @@ if TYPE_CHECKING:
     from tasks.reporting.story import Story
 
 REPORT = "report"
-_GRAMS = 1000.0  # of a kilogram
 
 
 def footprint(story: "Story") -> list[Number]:
@@ -24,5 +24,5 @@ def footprint(story: "Story") -> list[Number]:
     found = {"seconds": total["seconds"], "kwh": total["kwh"]}
     assessed = story.load("assess", "footprint.json")
     if assessed and assessed.get("intensity_g_per_kwh"):
-        found["kg_co2e"] = total["kwh"] * assessed["intensity_g_per_kwh"] / _GRAMS
+        found["kg_co2e"] = co2e_kg(total["kwh"], assessed["intensity_g_per_kwh"])
     return [Number(f"{REPORT}/{name}", value, REPORT, None, "") for name, value in found.items()]
