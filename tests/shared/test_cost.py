@@ -8,6 +8,13 @@ import pytest
 
 from tasks.shared import cost
 from tasks.shared.cost import WATTS_PER_CORE, metered, peak_memory_mb, resident_memory_mb
+from tasks.shared.hardware import release_freed_memory
+
+
+@pytest.fixture(autouse=True)
+def no_memory_kept() -> None:
+    """A stage that ran in this process before may have told glibc to keep what is freed."""
+    release_freed_memory()
 
 
 def test_sleeping_takes_time_but_no_processor() -> None:
@@ -22,6 +29,7 @@ def test_the_peak_is_that_of_the_work_and_not_of_what_was_before() -> None:
     before = np.ones(40_000_000)  # 320 MB
     assert peak_memory_mb() > 320
     del before
+    release_freed_memory()
     with metered() as spent:
         small = spent().peak_memory_mb
         large = np.ones(25_000_000)  # 200 MB
@@ -35,6 +43,7 @@ def test_a_meter_within_another_does_not_make_it_forget_its_peak() -> None:
         small = outer().peak_memory_mb
         large = np.ones(25_000_000)  # 200 MB
         del large
+        release_freed_memory()
         with metered() as inner:
             inside = inner().peak_memory_mb
         whole = outer().peak_memory_mb
