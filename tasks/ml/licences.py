@@ -41,8 +41,9 @@ def _of_package(name: str) -> tuple[str, str]:
         found = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return NOT_STATED, ""
-    stated = found["License-Expression"] or found["License"]
-    return stated or NOT_STATED, f"metadata of the package {name} {found['Version']}"
+    # Asked first: with the backport `importlib_metadata` loaded, what is missing is a KeyError.
+    stated = [found[field] for field in ("License-Expression", "License") if field in found]
+    return next(filter(None, stated), NOT_STATED), f"metadata of the package {name} {found['Version']}"
 
 
 def _of_card(card: Path) -> str:

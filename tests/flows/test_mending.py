@@ -7,7 +7,7 @@ import pytest
 
 from configs.load import load_run_config
 from configs.schema import RunConfig
-from flows.graph import route, walk
+from flows.graph import PIPELINE, route, walk
 from flows.mending import mend
 from tasks.place import Place, SetAsideError
 from tasks.shared.artifacts import ArtifactRef
@@ -15,7 +15,7 @@ from tasks.shared.caching import ROOT
 from tasks.shared.errors import Problem
 from tasks.stage_spec import StageSpec
 
-EXTERNAL = dict.fromkeys(("dataset", "general", "teacher", "student", "people", "warm_start", "probes"), "x")
+EXTERNAL = dict.fromkeys((part for stage in PIPELINE.values() for part in stage.external), "x")
 
 
 @pytest.fixture(scope="module")

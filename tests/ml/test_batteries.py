@@ -38,7 +38,8 @@ class Says:
 def panel(monkeypatch: pytest.MonkeyPatch, config) -> Any:
     def answer(contestant: Contestant, rows: Any, most: int, batch: int, bar: Any) -> Answers:
         texts = [contestant.model.answers(row) for row in rows]
-        return Answers(texts, [], [judge(row, text, True) for row, text in zip(rows, texts, strict=True)])
+        judged = [judge(row, text, True) for row, text in zip(rows, texts, strict=True)]
+        return Answers(texts, [], judged, np.ones(len(texts)))
 
     def likelihood(contestant: Contestant, rows: Any) -> Any:
         return np.array([contestant.model.nats(row) for row in rows]), None
