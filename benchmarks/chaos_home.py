@@ -27,7 +27,15 @@ ROOT = Path(__file__).parents[1]
 STAGES = ("clean", "label", "score", "distill", "feedback", "reward", "ppo", "evaluate", "assess", "report")
 # What these make is the same to the last bit; later ones measure how fast the models answer.
 EXACT = STAGES[:7]
-SPEEDS = ("tokens_per_second", "speedup_over_teacher")
+COSTS = (
+    "tokens_per_second",
+    "speedup_over_teacher",
+    "latency",
+    "latency_median",
+    "latency_p95",
+    "energy",
+    "inference_memory",
+)
 COMMAND = ("-m", "flows.cli")
 # Loops that are long enough to be killed in their middle. The score stage keeps some 64 answers at a time; a
 # pass holds one sheet, so that what is left after a kill is scored in the very passes that it would have had.
@@ -180,11 +188,11 @@ class Home:
         return {stage["name"]: ArtifactRef.model_validate(stage["ref"]) for stage in self.summary()["stages"]}
 
     def digests(self) -> dict[str, str]:
-        """What the last run ended in: digests of artifacts, each verified, and of the figures but speeds."""
+        """What the last run ended in: digests of artifacts, each verified, and of the figures but what an answer costs."""
         store, refs = self.store(), self.refs()
         for ref in refs.values():
             store.fetch(ref)
-        figures = [figure for figure in self.summary()["figures"] if figure["metric"] not in SPEEDS]
+        figures = [figure for figure in self.summary()["figures"] if figure["metric"] not in COSTS]
         exact = {stage: refs[stage].sha256 for stage in EXACT}
         return exact | {"figures": sha256_bytes(canonical_json(figures))}
 
