@@ -188,7 +188,7 @@ class Home:
         return {stage["name"]: ArtifactRef.model_validate(stage["ref"]) for stage in self.summary()["stages"]}
 
     def digests(self) -> dict[str, str]:
-        """What the last run ended in: digests of artifacts, each verified, and of the figures but what an answer costs."""
+        """Digests of what the last run ended in: artifacts, each verified, and figures but those of costs."""
         store, refs = self.store(), self.refs()
         for ref in refs.values():
             store.fetch(ref)
