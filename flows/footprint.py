@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.ml.footprint import co2e_kg, grid
+from tasks.reporting.costs import known_cost
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.store import Store
 
@@ -25,9 +26,8 @@ def footprint(store: Store, refs: Mapping[str, ArtifactRef], country: str) -> di
     own = grid(country)
     stages, unknown = [], []
     for name, ref in refs.items():
-        record = store.read_record(ref.key) or {}
-        cost = record.get("cost")
-        if record.get("state") != "executed" or not cost:
+        cost = known_cost(store.read_record(ref.key) or {})
+        if not cost:
             unknown.append(name)
             continue
         kg = co2e_kg(cost["kwh"], own.grams_per_kwh)

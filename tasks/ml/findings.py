@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tasks.ml.figures import Figure, figure
 from tasks.ml.flags import Flag, flag_rate
 from tasks.ml.metrics import Interval, Values, bootstrap_mean
 
@@ -25,15 +26,14 @@ class Findings:
 
     resamples: int
     seed: int
-    figures: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
 
     def figure(self, metric: str, model: str, found: Interval, unit: str) -> None:
         """Note a figure that has no limit."""
-        parts = {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
-        self.figures.append({"metric": metric, "model": model, **parts, "unit": unit})
+        self.figures.append(figure(metric, model, found, unit))
 
     def mean(self, metric: str, model: str, values: Sequence[float] | Values, unit: str) -> Interval:
         """Note the mean of a number a question, with its interval."""
