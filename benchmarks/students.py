@@ -21,7 +21,8 @@ from configs.schema import RunConfig
 from configs.section import Precision
 from flows.external import external_digests
 from flows.graph import walk
-from flows.run import make_place, resolve
+from flows.places import make_place
+from flows.run import resolve
 from tasks.ml.batching import draw_whole_groups, group_examples
 from tasks.ml.evaluation import Contestant, answer, gold_likelihood
 from tasks.ml.metrics import bootstrap_mean, bootstrap_ratio

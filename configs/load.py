@@ -9,7 +9,8 @@ from configs.errors import ConfigError, Problem
 from configs.hints import did_you_mean, nearest
 from configs.key_help import KeyDescription, describe_keys
 from configs.layers import read_layers
-from configs.schema import PlatformConfig, RunConfig
+from configs.schema import RunConfig
+from configs.schema_platform import PlatformConfig
 from configs.yaml_text import read_yaml, write_yaml
 
 _FOLDER = Path(__file__).parent

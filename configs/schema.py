@@ -2,7 +2,7 @@
 
 Defaults live in `base.yaml`, not here, so that a value is written down once. A section is what a stage's
 cache key holds: a value that changes what a stage computes belongs into a section that the stage reads,
-and a value that does not (a path of this machine, a server's address) into `PlatformConfig`.
+and a value that does not (a path of this machine, a server's address) into `schema_platform`.
 """
 
 from typing import Annotated, Literal
@@ -21,7 +21,6 @@ from configs.schema_ppo import PPOConfig
 from configs.schema_promotion import PromotionConfig
 from configs.schema_report import ReportConfig
 from configs.schema_reward import RewardConfig
-from configs.schema_schedule import ScheduleConfig
 from configs.schema_student import StudentConfig
 from configs.section import Count, Precision, Section, Share
 
@@ -198,14 +197,3 @@ class RunConfig(Section):
                 f"`feedback.annotators` {self.feedback.annotators}"
             )
         return self
-
-
-class PlatformConfig(Section):
-    """Where a run computes and keeps its results; nothing here changes a result."""
-
-    name: str = Field(min_length=1)
-    services: bool = Field(description="use the Prefect, MLflow and S3 servers that `retort up` started")
-    experiment: str = Field(min_length=1, description="MLflow experiment of the runs")
-    schedule: ScheduleConfig | None = Field(
-        description="when nights start by themselves; null: never, for want of a server that would"
-    )

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from tasks.shared.env import read_env
-
 Profile = Annotated[
     Path | None,
     typer.Argument(
@@ -17,7 +15,7 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes such as ppo.updates=4 or data.source=my.jsonl.")
 ]
 PlatformName = Annotated[
-    str, typer.Option("--platform", help="auto: the servers of `retort up` if they run, else embedded.")
+    str, typer.Option("--platform", help="auto: what RETORT_PLATFORM names, else the servers of `retort up` if they run, else embedded.")
 ]
 
 
@@ -27,12 +25,3 @@ def split_arguments(profile: Path | None, overrides: list[str] | None) -> tuple[
     if profile is not None and "=" in str(profile):
         return None, [str(profile), *rest]
     return profile, rest
-
-
-def choose_platform(name: str) -> str:
-    """What `auto` means now."""
-    if name != "auto":
-        return name
-    from tasks.shared.services import find_services
-
-    return "local" if find_services(read_env().home) else "embedded"

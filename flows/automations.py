@@ -11,7 +11,6 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from configs.schema_schedule import ScheduleConfig
 from tasks.shared.announcer import RECORDED
 
 ENOUGH = timedelta(hours=24)
@@ -26,23 +25,24 @@ _ANY_RUN = "prefect.flow-run.*"
 _RUN = "prefect.resource.id"
 
 
-def automations(schedule: ScheduleConfig, deployment: UUID) -> list[AutomationCore]:
+def automations_of(deployment: UUID, enabled: bool, threshold: int) -> list[AutomationCore]:
     """All that the server is told to do by itself.
 
     Args:
-        schedule: When nights start by themselves.
         deployment: The night's.
+        enabled: Whether nights start by themselves.
+        threshold: Judgements that start one before its time.
     """
     return [
-        start_by_feedback(schedule, deployment),
-        start_again(schedule, deployment),
+        start_by_feedback(deployment, enabled, threshold),
+        start_again(deployment, enabled),
         give_up_dead(),
         give_up_hanging(),
         give_up_late(),
     ]
 
 
-def start_by_feedback(schedule: ScheduleConfig, deployment: UUID) -> AutomationCore:
+def start_by_feedback(deployment: UUID, enabled: bool, threshold: int) -> AutomationCore:
     """Start a night when enough judgements came within a day.
 
     From its firing to the end of the day that began with the first of them, Prefect counts no further ones.
@@ -50,15 +50,15 @@ def start_by_feedback(schedule: ScheduleConfig, deployment: UUID) -> AutomationC
     return AutomationCore(
         name="retort: enough feedback",
         description="Starts a night when enough judgements have come; the clock may start it sooner.",
-        enabled=schedule.enabled,
+        enabled=enabled,
         trigger=EventTrigger(
-            expect={RECORDED}, posture=Posture.Reactive, threshold=schedule.threshold, within=ENOUGH
+            expect={RECORDED}, posture=Posture.Reactive, threshold=threshold, within=ENOUGH
         ),
         actions=[_run(deployment)],
     )
 
 
-def start_again(schedule: ScheduleConfig, deployment: UUID) -> AutomationCore:
+def start_again(deployment: UUID, enabled: bool) -> AutomationCore:
     """Start a night that crashed once more, so that it goes on from what is in the store.
 
     Prefect's own retries do not do: between two of them a limited run loses its slot.
@@ -66,7 +66,7 @@ def start_again(schedule: ScheduleConfig, deployment: UUID) -> AutomationCore:
     return AutomationCore(
         name="retort: a night crashed",
         description="Starts it again, at most once in six hours; it goes on from its last checkpoint.",
-        enabled=schedule.enabled,
+        enabled=enabled,
         trigger=EventTrigger(
             expect={"prefect.flow-run.Crashed"},
             match_related={

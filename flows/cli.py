@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from configs.errors import RetortError
-from configs.load import LADDER_PROFILE, describe_run_keys, load_platform, load_run_config, resolved_yaml
+from configs.load import LADDER_PROFILE, describe_run_keys, load_run_config, resolved_yaml
 from configs.space import DEFAULT_SPACE, read_space
 from flows import feedback_cli, models_cli, night_cli, report_cli, schedule_cli
-from flows.arguments import Overrides, PlatformName, Profile, choose_platform, split_arguments
+from flows.arguments import Overrides, PlatformName, Profile, split_arguments
+from flows.deploy_cli import deploy
 from flows.doctor_cli import doctor
 from flows.gc_cli import gc
 from tasks.shared.env import read_env
@@ -33,6 +34,7 @@ app.add_typer(schedule_cli.app)
 app.command()(night_cli.nightly)
 app.command()(report_cli.report)
 app.command()(report_cli.compare)
+app.command()(deploy)
 app.command()(gc)
 app.command()(doctor)
 
@@ -45,14 +47,13 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Run the pipeline; what is in the store already is not computed again."""
+    from flows.places import choose_platform
     from flows.results import print_summary
     from flows.run import run_pipeline
 
     env = read_env()
     config = load_run_config(*split_arguments(profile, overrides))
-    summary = run_pipeline(
-        config, load_platform(choose_platform(platform)), env, Console(stderr=True, quiet=quiet)
-    )
+    summary = run_pipeline(config, choose_platform(platform, env), env, Console(stderr=True, quiet=quiet))
     print_summary(summary, Console())
     Console().print(f"Report: {env.home / 'latest' / 'report.html'}", highlight=False, soft_wrap=True)
 
@@ -72,13 +73,14 @@ def tune(
     profile, changes = split_arguments(profile, overrides)
     load_run_config(profile, changes)
     axes = read_space(space, profile, changes)
-    where = load_platform(choose_platform(platform))
 
+    from flows.places import choose_platform
     from flows.tune import Search, print_trials
     from flows.tune import tune as run_search
 
     search = Search(profile, tuple(changes), axes, trials)
-    found = run_search(search, where, read_env(), Console(stderr=True, quiet=quiet))
+    env = read_env()
+    found = run_search(search, choose_platform(platform, env), env, Console(stderr=True, quiet=quiet))
     print_trials(found, profile, Console())
 
 
@@ -128,13 +130,14 @@ def ladder(
     from flows.ladder import ladder as climb
     from flows.ladder import rungs_named
     from flows.ladder_results import print_ladder
+    from flows.places import choose_platform
 
     env = read_env()
     profile, changes = split_arguments(profile, overrides)
     lines = climb(
         (profile or LADDER_PROFILE, changes),
         rungs_named(rungs),
-        load_platform(choose_platform(platform)),
+        choose_platform(platform, env),
         env,
         Console(stderr=True, quiet=quiet),
     )

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from flows.rebuilt import config_of, parts_of
 from flows.results import load_run
-from flows.run import present_place
+from flows.places import present_place
 from tasks.place import Place
 from tasks.reporting.beside import set_beside
 from tasks.reporting.parts import Part

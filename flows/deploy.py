@@ -1,12 +1,13 @@
 """Tells a Prefect server what it is to know: the worker's pool, the night's deployment and the automations.
 
 All of it is state of that server, so this is done on every `retort up`; what is as it should be is left
-alone. Prefect must have been told where the server is (`flows.run.enter`) before this is imported.
+alone. Prefect must have been told where the server is (`flows.places.enter`) before this is imported.
 """
 
 import shlex
 import sys
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -20,7 +21,7 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from configs.schema_schedule import ScheduleConfig
-from flows.automations import automations
+from flows.automations import automations_of
 from flows.night_flow import nightly
 from tasks.shared.servers import POOL
 
@@ -48,8 +49,8 @@ def bootstrap(schedule: ScheduleConfig, folder: Path | None = None) -> UUID:
         version = VersionInfo(type="prefect:simple", version="")
         deployment = _deployment(schedule, Path(where)).apply(version_info=version)
         assert isinstance(deployment, UUID)
-        for automation in automations(schedule, deployment):
-            _put(client, automation)
+        for automation in automations_of(deployment, schedule.enabled, schedule.threshold):
+            put_automation(client, automation)
     return deployment
 
 
@@ -92,12 +93,18 @@ def _deployment(schedule: ScheduleConfig, folder: Path) -> RunnerDeployment:
     )
 
 
-def _put(client: SyncPrefectClient, wanted: AutomationCore) -> None:
+def put_automation(
+    client: SyncPrefectClient, wanted: AutomationCore
+) -> Literal["created", "changed", "unchanged"]:
     """Create an automation, or change the one of this name if it is another: a change resets its counts."""
     found = client.read_automations_by_name(wanted.name)
+    became: Literal["created", "changed", "unchanged"] = "unchanged"
     if not found:
         client.create_automation(wanted)
+        became = "created"
     elif AutomationCore.model_validate(found[0].model_dump()) != wanted:
         client.update_automation(found[0].id, wanted)
+        became = "changed"
     for double in found[1:]:
         client.delete_automation(double.id)
+    return became

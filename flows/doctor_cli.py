@@ -64,7 +64,7 @@ def _at_home(env: Env, are_set: dict[str, bool]) -> "Looks":
 def _enter(env: Env, later: "Looks") -> "Iterator[Check]":
     """Find the stores, and add to the checks those that look into them."""
     from flows.last_run import all_places
-    from flows.run import present_place
+    from flows.places import present_place
     from tasks.doctor import models, servers, stores
     from tasks.doctor.check import warn
     from tasks.garbage.shelves import shelves

@@ -104,7 +104,7 @@ def registered(env: "Env") -> "tuple[list[tuple[Path, ArtifactRef]], Path | None
     Raises:
         RegistryError: There are champions of several use cases.
     """
-    from flows.run import present_place
+    from flows.places import present_place
     from tasks.model_registry import ModelRegistry, RegistryError, registry_names
     from tasks.shared.errors import Problem
 

@@ -38,10 +38,11 @@ def judge(
     """
     from rich.console import Console
 
-    from configs.load import load_platform, load_run_config
+    from configs.load import load_run_config
     from configs.principles import read_principles
-    from flows.arguments import choose_platform, split_arguments
+    from flows.arguments import split_arguments
     from flows.feedback_cli import opened
+    from flows.places import choose_platform
     from flows.run import prepare
     from tasks.feedback.ai_agreement import agree, by_ai, conduct
     from tasks.feedback.ai_judge import judge_pairs
@@ -54,7 +55,8 @@ def judge(
     from tasks.shared.progress import ProgressBars
 
     asked = load_run_config(*split_arguments(profile, overrides))
-    config, place, _ = prepare(asked, load_platform(choose_platform("auto")), read_env(), False)
+    env = read_env()
+    config, place, _ = prepare(asked, choose_platform("auto", env), env, False)
     principles = read_principles(Path(config.feedback.ai.principles))
     with opened() as database, ProgressBars(Console(stderr=True)) as bars:
         store = EventStore(database)

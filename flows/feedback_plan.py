@@ -48,9 +48,10 @@ def plan(
     """
     from rich.console import Console
 
-    from configs.load import load_platform, load_run_config
-    from flows.arguments import choose_platform, split_arguments
+    from configs.load import load_run_config
+    from flows.arguments import split_arguments
     from flows.feedback_cli import opened
+    from flows.places import choose_platform
     from flows.run import prepare
     from tasks.feedback.plan import draw_targets
     from tasks.feedback.plan import plan as choose
@@ -60,7 +61,8 @@ def plan(
     from tasks.shared.progress import ProgressBars
 
     asked = load_run_config(*split_arguments(profile, overrides))
-    config, place, _ = prepare(asked, load_platform(choose_platform("auto")), read_env(), False)
+    env = read_env()
+    config, place, _ = prepare(asked, choose_platform("auto", env), env, False)
     refs = last_artifacts(place)
     with opened() as database, ProgressBars(Console(stderr=True)) as bars:
         taken = {event.row for event in EventStore(database).events() if not event.simulated}

@@ -5,9 +5,10 @@ Which stages a run walks depends on `align`: see `route`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from configs.schema import RunConfig
+from configs.schema_platform import Resources
 from flows.mending import mend
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.caching import source_state, stage_key
@@ -15,6 +16,10 @@ from tasks.shared.errors import Problem, StageError
 from tasks.stage_spec import StageSpec
 
 Refs = dict[str, ArtifactRef]
+
+# Of a stage that asks no model anything, and of one that does.
+LIGHT = Resources(gpus=0, cpus=1, memory_gib=4)
+HEAVY = Resources(gpus=1, cpus=2, memory_gib=12)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Stage:
             `people`, `warm_start`, `window`, `judge`, `harness`, `probes`.
         needs: Stages whose artifacts it reads; `aligned` is the one that aligns the student in this run.
         files: Files of ours, other than modules, in its key.
+        resources: What it needs of the machine.
     """
 
     module: str
@@ -35,6 +41,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    resources: Resources = HEAVY
 
 
 # In the place of the stage named in `align`, whichever that is; who reads its model need not know.
@@ -43,7 +50,7 @@ ALIGNED = "aligned"
 PAGE_FILES = ("report.html", "report.css", "card.md", "words.en.yaml", "words.fr.yaml")
 
 PIPELINE: Mapping[str, Stage] = {
-    "clean": Stage("tasks.clean", ("data",), external=("dataset", "general")),
+    "clean": Stage("tasks.clean", ("data",), external=("dataset", "general"), resources=LIGHT),
     "label": Stage("tasks.label", ("label", "teacher"), ("clean",), ("teacher",)),
     "score": Stage("tasks.score", ("score", "teacher"), ("label",), ("teacher",)),
     "distill": Stage(
@@ -80,6 +87,7 @@ PIPELINE: Mapping[str, Stage] = {
         ("name", "report"),
         ("clean", "label", "score", "distill", "feedback", "reward", ALIGNED, "evaluate", "assess"),
         files=tuple(f"tasks/templates/{name}" for name in PAGE_FILES),
+        resources=LIGHT,
     ),
 }
 
@@ -95,10 +103,14 @@ LADDER: Mapping[str, Stage] = {
 # What `flows.night_graph` adds: a night begins with new feedback and ends with a decision. What `decide`
 # reads are artifacts of `examine`, by what each model is to the night. A run does not walk it.
 NIGHT: Mapping[str, Stage] = {
-    "collect": Stage("tasks.collect_new_feedback", ("collect", "data"), ("clean",), ("window",)),
+    "collect": Stage(
+        "tasks.collect_new_feedback", ("collect", "data"), ("clean",), ("window",), resources=LIGHT
+    ),
     "drift": Stage("tasks.measure_drift", ("drift",), ("clean", "distill", "collect")),
     "examine_unrefined": Stage("tasks.examine", ("evaluate", "teacher"), ("clean", "distill"), ("teacher",)),
-    "decide": Stage("tasks.decide", ("promotion",), ("challenger", "champion", "unrefined")),
+    "decide": Stage(
+        "tasks.decide", ("promotion",), ("challenger", "champion", "unrefined"), resources=LIGHT
+    ),
 }
 
 
@@ -159,15 +171,42 @@ def check_source(loaded: str) -> None:
 
 def make_spec(name: str, config: RunConfig, external: Mapping[str, str], refs: Refs) -> StageSpec:
     """What a stage is to compute, with its key; it reads nothing of stages that the run does not walk."""
-    stage = {**PIPELINE, **LADDER, **NIGHT}[name]
+    stage = _stage(name)
     tree = config.model_dump(mode="json")
     sections = {part: tree[part] for part in (*stage.reads, "seed")}
     elsewhere = PIPELINE.keys() - set(route(config.align))
     needed = [need for need in stage.needs if need not in elsewhere]
     inputs = {need: refs[config.align if need == ALIGNED else need] for need in needed}
     outside = {part: external[part] for part in stage.external}
+    return _specify(name, sections, inputs, outside)
+
+
+def check_code(spec: StageSpec) -> None:
+    """Refuse a spec that other code than this one wrote: what is computed would not be what its key says.
+
+    Raises:
+        StageError: This code gives the same question another key.
+    """
+    if _specify(spec.stage, spec.config, spec.inputs, spec.external).key != spec.key:
+        got, remedy = "another version than that of the run", "Build the image anew and start it everywhere."
+        raise StageError(Problem(f"code or libraries of stage `{spec.stage}`", got, "the same", remedy))
+
+
+def _specify(
+    name: str, sections: dict[str, Any], inputs: Mapping[str, ArtifactRef], outside: dict[str, str]
+) -> StageSpec:
+    stage = _stage(name)
     digests = {need: ref.sha256 for need, ref in inputs.items()}
-    key = stage_key(name, stage.module, sections, digests, outside, stage.files)
     return StageSpec(
-        stage=name, module=stage.module, key=key, config=sections, inputs=inputs, external=outside
+        stage=name,
+        module=stage.module,
+        key=stage_key(name, stage.module, sections, digests, outside, stage.files),
+        config=sections,
+        inputs=dict(inputs),
+        external=outside,
+        resources=stage.resources,
     )
+
+
+def _stage(name: str) -> Stage:
+    return {**PIPELINE, **LADDER, **NIGHT}[name]

@@ -17,7 +17,8 @@ from rich.console import Console
 from configs.errors import ConfigError, Problem
 from configs.hints import did_you_mean, nearest
 from configs.load import load_run_config
-from configs.schema import PlatformConfig, RunConfig
+from configs.schema import RunConfig
+from configs.schema_platform import PlatformConfig
 from flows.external import external_digests
 from flows.graph import ALIGNMENTS, Refs, check_source, make_spec, route
 from flows.ladder_results import ladder_chart, write_ladder

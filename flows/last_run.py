@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.graph import ALIGNMENTS
 from flows.results import load_latest
-from flows.run import present_place
+from flows.places import present_place
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.env import Env

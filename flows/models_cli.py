@@ -128,7 +128,7 @@ def diff(
 
 def _place() -> "Place":
     """Where the results of this home are; what happens there is told."""
-    from flows.run import present_place
+    from flows.places import present_place
 
     place, _ = present_place(read_env())
     return place.model_copy(update={"quiet": False})

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.arguments import Overrides, PlatformName, choose_platform, split_arguments
+from flows.arguments import Overrides, PlatformName, split_arguments
 from tasks.shared.env import read_env
 
 if TYPE_CHECKING:
@@ -29,13 +29,14 @@ def nightly(
     Too little feedback ends it at once; the same feedback again changes nothing. Every decision succeeds as a
     command: look at `decision` for which it was.
     """
-    from configs.load import NIGHT_PROFILE, load_platform, load_run_config
+    from configs.load import NIGHT_PROFILE, load_run_config
     from flows.nightly import run_night
+    from flows.places import choose_platform
 
     chosen, changes = split_arguments(profile, overrides)
     config = load_run_config(chosen or NIGHT_PROFILE, changes)
-    where = load_platform(choose_platform(platform))
-    summary = run_night(config, where, read_env(), Console(stderr=True, quiet=quiet))
+    env = read_env()
+    summary = run_night(config, choose_platform(platform, env), env, Console(stderr=True, quiet=quiet))
     if as_json:
         typer.echo(summary.model_dump_json(indent=1))
     else:

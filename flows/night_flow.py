@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 from rich.console import Console
 
-from configs.load import NIGHT_PROFILE, load_platform, load_run_config
+from configs.load import NIGHT_PROFILE, load_run_config
 from configs.schema import RunConfig
 from flows.approval import ask_approval
 from flows.mending import mend
@@ -33,13 +33,15 @@ def night_stages(
 
 @flow(name="nightly", log_prints=False, persist_result=False)
 def nightly(profile: str | None = None, overrides: list[str] | None = None) -> dict[str, Any]:
-    """Run a night on the servers of `retort up`; what a schedule, an event or a person starts."""
+    """Run a night where this process is; what a schedule, an event or a person starts."""
     from flows.nightly import Word, run_night
+    from flows.places import choose_platform
 
     def ask(text: str, version: int) -> Word:
         answer = ask_approval(text, version)
         return Word(answer.approved, answer.by, answer.reason)
 
     config = load_run_config(Path(profile) if profile else NIGHT_PROFILE, overrides or [])
-    summary = run_night(config, load_platform("local"), read_env(), Console(stderr=True), ask)
+    env = read_env()
+    summary = run_night(config, choose_platform("auto", env), env, Console(stderr=True), ask)
     return summary.model_dump(mode="json")

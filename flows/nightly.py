@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from configs.schema import PlatformConfig, RunConfig
+from configs.schema import RunConfig
+from configs.schema_platform import PlatformConfig
 from flows.found_stages import FoundStages, NotCached
 from flows.graph import Refs
 from flows.night_graph import LEAST_PREFERENCES, begin_from, walk_night

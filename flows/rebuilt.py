@@ -9,7 +9,7 @@ from rich.console import Console
 from configs.schema_report import ReportConfig
 from flows.graph import ALIGNED, ALIGNMENTS
 from flows.results import load_run
-from flows.run import present_place
+from flows.places import present_place
 from tasks.place import Place
 from tasks.reporting.pages import Pages
 from tasks.reporting.parts import Part

@@ -9,22 +9,22 @@ from typing import Any
 
 from rich.console import Console
 
-from configs.load import load_platform
-from configs.schema import PlatformConfig, RunConfig
+from configs.schema import RunConfig
+from configs.schema_platform import PlatformConfig
 from configs.section import Precision
 from flows.enter_model import enter_model
 from flows.external import external_digests
 from flows.footprint import footprint, footprint_metrics
 from flows.found_stages import FoundStages, NotCached
 from flows.graph import walk
+from flows.places import enter, find_servers
 from flows.results import StageOutcome, save_latest
 from tasks.place import Place, SetAsideError
 from tasks.shared.artifacts import ArtifactRef, canonical_json, sha256_bytes
-from tasks.shared.env import Env, export, laptop_settings, server_environment
-from tasks.shared.errors import Problem, ServiceError
+from tasks.shared.env import Env, export, server_environment
 from tasks.shared.hardware import faster_precision
 from tasks.shared.run_prefect import start_prefect
-from tasks.shared.services import Services, client_settings, find_services
+from tasks.shared.services import Services
 from tasks.shared.tracking import FLOW_KEY, Scalar, Tracker
 from tasks.stage_spec import flatten
 
@@ -59,34 +59,11 @@ def prepare(
     """What this machine decides of a run: its arithmetic, where it computes, and the servers that it uses.
 
     Raises:
-        ServiceError: The platform needs servers, and none are running.
+        ServiceError: The platform needs servers, and there are none.
     """
     config = resolve(config, faster_precision(env.home / "cache" / "precision.json"))
-    services = find_services(env.home) if platform.services else None
-    if platform.services and services is None:
-        raise ServiceError(
-            Problem(
-                "platform",
-                "`local`, but no servers are running",
-                "running servers",
-                "Start them: `retort up`.",
-            )
-        )
+    services = find_servers(platform, env)
     return config, enter(platform, env, services, quiet), services
-
-
-def present_place(env: Env) -> tuple[Place, Services | None]:
-    """Where the results of this home are: with the servers of `retort up` if they run, else in its folder."""
-    services = find_services(env.home)
-    return enter(load_platform("local" if services else "embedded"), env, services, quiet=True), services
-
-
-def enter(platform: PlatformConfig, env: Env, services: Services | None, quiet: bool) -> Place:
-    """Set what the libraries read from the environment, and give the place."""
-    export(laptop_settings(env.home))
-    if services:
-        export(client_settings(env.home, services))
-    return make_place(platform, env, services, quiet)
 
 
 def resolve(config: RunConfig, precision: Precision) -> RunConfig:
@@ -98,28 +75,6 @@ def resolve(config: RunConfig, precision: Precision) -> RunConfig:
         return tree
 
     return RunConfig.model_validate(decided(config.model_dump()))
-
-
-def make_place(platform: PlatformConfig, env: Env, services: Services | None, quiet: bool) -> Place:
-    """Where the run computes."""
-    if services:
-        return Place(
-            home=env.home,
-            s3_endpoint=services.s3_endpoint,
-            s3_bucket=services.buckets[0],
-            data_endpoint=services.s3_endpoint,
-            tracking_uri=services.mlflow_url,
-            experiment=platform.experiment,
-            quiet=quiet,
-        )
-    database = f"sqlite:///{env.home / 'mlflow.db'}"
-    return Place(
-        home=env.home,
-        data_endpoint=env.s3_endpoint,
-        tracking_uri=database,
-        experiment=platform.experiment,
-        quiet=quiet,
-    )
 
 
 def look_up(

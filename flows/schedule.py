@@ -10,7 +10,7 @@ from configs.errors import ConfigError, Problem
 from configs.load import load_platform
 from configs.schema_schedule import ScheduleConfig
 from configs.yaml_text import write_yaml
-from flows.run import enter
+from flows.places import enter
 from tasks.shared.disk import replacing
 from tasks.shared.env import Env
 from tasks.shared.errors import ServiceError

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from configs.load import load_run_config
-from configs.schema import PlatformConfig, RunConfig
+from configs.schema import RunConfig
+from configs.schema_platform import PlatformConfig
 from configs.section import Precision
 from configs.space import Axis, override
 from flows.external import external_digests

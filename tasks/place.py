@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from configs.errors import Problem
+from configs.schema_platform import PoolsConfig
 from tasks.shared.artifacts import ArtifactRef, CorruptArtifactError
 from tasks.shared.last_use import note_use
 from tasks.shared.local_store import LocalStore
@@ -46,6 +47,7 @@ class Place(BaseModel):
         parent_run: MLflow's run of this flow run, once it is open.
         quiet: Whether to show nothing.
         patience: How many seconds a store is waited for that went away.
+        pools: How stages run elsewhere; None: in the process that asks for them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +61,7 @@ class Place(BaseModel):
     parent_run: str | None = None
     quiet: bool = False
     patience: float = BRIEF_SECONDS
+    pools: PoolsConfig | None = None
 
     def patient(self) -> Self:
         """The same for a run under way, which rather waits for minutes than loses hours of work."""

@@ -48,7 +48,10 @@ class StageKey(CachePolicy):
     result_serializer="json",
 )
 def run_stage(spec: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
-    """Give the artifact of one stage, from the store or by computing it."""
-    from tasks.stage import execute
-
-    return execute(StageSpec.model_validate(spec), Place.model_validate(place)).model_dump(mode="json")
+    """Give the artifact of one stage: from the store, by computing it, or from the pool that computes it."""
+    where = Place.model_validate(place)
+    if where.pools:
+        from tasks.pool_stage import submit as give
+    else:
+        from tasks.stage import execute as give
+    return give(StageSpec.model_validate(spec), where).model_dump(mode="json")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from configs.schema_platform import Resources
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.tracking import Scalar
 
@@ -17,7 +18,7 @@ State = Literal["executed", "cached", "resumed"]
 
 
 class StageSpec(BaseModel):
-    """What one stage is to compute; everything in it is part of the stage's key.
+    """What one stage is to compute; all of it but `resources` is part of the stage's key.
 
     Attributes:
         stage: Name of the stage.
@@ -26,6 +27,7 @@ class StageSpec(BaseModel):
         config: The sections of the configuration that it reads, and the seed.
         inputs: Its input artifacts by the name of the stage that made them, or by what they are to it.
         external: Digest of each input from outside the store, by name.
+        resources: What it needs where it does not run in the process of the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +38,7 @@ class StageSpec(BaseModel):
     config: dict[str, Any]
     inputs: dict[str, ArtifactRef]
     external: dict[str, str]
+    resources: Resources
 
 
 class StageResult(BaseModel):

@@ -16,6 +16,9 @@ from configs.variables import FEEDBACK_VARIABLE
 HOME_VARIABLE = "RETORT_HOME"
 DEFAULT_HOME = ".retort"
 ENDPOINT_KEY_VARIABLE = "RETORT_ENDPOINT_KEY"
+PLATFORM_VARIABLE = "RETORT_PLATFORM"
+# Where servers are that we did not start; who may use them is known to the libraries alone.
+GIVEN_SERVERS = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "AWS_ENDPOINT_URL_S3", "RETORT_BUCKET")
 
 _LOOPBACK = ("127.0.0.1", "localhost")
 # The user's settings of these programs are meant for other servers than ours, and so is the endpoint's key.
@@ -37,10 +40,12 @@ class Env:
     Attributes:
         home: The absolute folder of all state: artifacts, databases, logs, the servers' files.
         s3_endpoint: Where datasets with an `s3://` uri are read from, as boto3 names the variable.
+        platform: Name of the platform that is meant where a command names none.
     """
 
     home: Path
     s3_endpoint: str | None = None
+    platform: str | None = None
 
 
 def read_env() -> Env:
@@ -48,7 +53,13 @@ def read_env() -> Env:
     return Env(
         home=Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute(),
         s3_endpoint=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None,
+        platform=os.environ.get(PLATFORM_VARIABLE) or None,
     )
+
+
+def given_servers() -> dict[str, str]:
+    """The variables of `GIVEN_SERVERS`; one that is not set is empty."""
+    return {name: os.environ.get(name, "") for name in GIVEN_SERVERS}
 
 
 def endpoint_key() -> str | None:
@@ -133,7 +144,8 @@ def worker_environment(home: Path) -> dict[str, str]:
     """
     ours = (ENDPOINT_KEY_VARIABLE, FEEDBACK_VARIABLE)
     own = {name: os.environ[name] for name in ours if os.environ.get(name)}
-    return server_environment(home) | own | {HOME_VARIABLE: str(home), "PREFECT_WORKER_QUERY_SECONDS": "10"}
+    fixed = {HOME_VARIABLE: str(home), PLATFORM_VARIABLE: "local", "PREFECT_WORKER_QUERY_SECONDS": "10"}
+    return server_environment(home) | own | fixed
 
 
 def _past_the_proxy() -> dict[str, str]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+from configs.schema_platform import Resources
 from tasks.place import Place
 from tasks.shared.errors import DiskFullError, LeaseLostError, Problem, StoreAwayError
 from tasks.shared.local_store import LocalStore
@@ -113,7 +114,10 @@ def run(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[[Stage], Any]
 
     def run(stage: Stage) -> Any:
         monkeypatch.setitem(sys.modules, "a_stage", SimpleNamespace(run=stage))
-        spec = StageSpec(stage="distill", module="a_stage", key=KEY, config={}, inputs={}, external={})
+        needs = Resources(gpus=0, cpus=1, memory_gib=1)
+        spec = StageSpec(
+            stage="distill", module="a_stage", key=KEY, config={}, inputs={}, external={}, resources=needs
+        )
         return execute(spec, place)
 
     return run
