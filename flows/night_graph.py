@@ -1,5 +1,6 @@
 """A night: from the champion and new feedback to a decision; which stage reads whose artifact."""
 
+import math
 from collections.abc import Mapping
 
 from configs.schema import RunConfig
@@ -13,11 +14,25 @@ from tasks.shared.caching import source_state
 LEAST_PREFERENCES = 2 * FEWEST_PAIRS
 
 
-def begin_from(config: RunConfig, champion: ModelVersion) -> RunConfig:
-    """The configuration of a night: the reward model starts from the champion's."""
+def begin_from(config: RunConfig, champion: ModelVersion, new: int) -> RunConfig:
+    """The configuration of a night: it starts from the champion's reward model, and costs what its news are.
+
+    Args:
+        config: As the profile has it; replay and updates are what a night has at most.
+        champion: Where the night starts.
+        new: Events since the champion's watermark.
+    """
+    nightly = config.nightly
     warm = champion.reward.key if champion.reward else None
-    reward = config.reward.model_copy(update={"warm_start": warm})
-    return config.model_copy(update={"reward": reward})
+    replay = min(config.collect.replay, math.ceil(nightly.replay_per_event * new))
+    updates = min(config.ppo.updates, max(1, math.ceil(new / nightly.events_per_update)))
+    return config.model_copy(
+        update={
+            "reward": config.reward.model_copy(update={"warm_start": warm}),
+            "collect": config.collect.model_copy(update={"replay": replay}),
+            "ppo": config.ppo.model_copy(update={"updates": updates}),
+        }
+    )
 
 
 def walk_night(

@@ -94,11 +94,12 @@ def run_night(
     registry = ModelRegistry(place, config.name)
     with place.store().lease(_lease_of(config.name), lambda: console.print("Waiting for another night.")):
         champion = present_champion(registry)
-        window = new_feedback(config, champion, env)
+        config = begin_from(config, champion, len(new_feedback(champion, env, replay=0).new))
+        window = new_feedback(champion, env, config.collect.replay)
         if len(window.new) < config.nightly.least_events:
             summary = _not_enough(config, champion, window)
         else:
-            night = Night(begin_from(config, champion), champion, window, place)
+            night = Night(config, champion, window, place)
             try:
                 refs, outcomes = night.look_up()
             except NotCached:
@@ -239,11 +240,11 @@ def present_champion(registry: ModelRegistry) -> ModelVersion:
     return champion
 
 
-def new_feedback(config: RunConfig, champion: ModelVersion, env: Env) -> "Window":
-    """What people said since the champion's watermark."""
+def new_feedback(champion: ModelVersion, env: Env, replay: int) -> "Window":
+    """What people said since the champion's watermark, and so many earlier events at most."""
     from tasks.feedback.store.window import open_window
 
-    return open_window(feedback_url(env.home), champion.watermark, config.collect.replay)
+    return open_window(feedback_url(env.home), champion.watermark, replay)
 
 
 def _was_taken_back(registry: ModelRegistry, evidence: str) -> bool:
