@@ -15,7 +15,11 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes such as ppo.updates=4 or data.source=my.jsonl.")
 ]
 PlatformName = Annotated[
-    str, typer.Option("--platform", help="auto: what RETORT_PLATFORM names, else the servers of `retort up` if they run, else embedded.")
+    str,
+    typer.Option(
+        "--platform",
+        help="auto: what RETORT_PLATFORM names, else the servers of `retort up` if they run, else embedded.",
+    ),
 ]
 
 

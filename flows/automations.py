@@ -51,9 +51,7 @@ def start_by_feedback(deployment: UUID, enabled: bool, threshold: int) -> Automa
         name="retort: enough feedback",
         description="Starts a night when enough judgements have come; the clock may start it sooner.",
         enabled=enabled,
-        trigger=EventTrigger(
-            expect={RECORDED}, posture=Posture.Reactive, threshold=threshold, within=ENOUGH
-        ),
+        trigger=EventTrigger(expect={RECORDED}, posture=Posture.Reactive, threshold=threshold, within=ENOUGH),
         actions=[_run(deployment)],
     )
 

@@ -71,7 +71,9 @@ def deploy(wanted: DeploymentsFile, kind: Kind, images: Images, gpu: bool) -> li
     """
     templates = {name: read_template(kind, name, image) for name, image in images._asdict().items()}
     with get_client(sync_client=True) as client:
-        changes = [_put_pool(client, f"retort-{name}", kind, template) for name, template in templates.items()]
+        changes = [
+            _put_pool(client, f"retort-{name}", kind, template) for name, template in templates.items()
+        ]
         for entry in wanted.deployments:
             pool = entry.work_pool.name if gpu else "retort-cpu"
             deployment, change = _put_deployment(client, entry, pool)
@@ -85,13 +87,15 @@ def read_template(kind: Kind, name: str, image: str) -> dict[str, Any]:
     Raises:
         ConfigError: An address holds a password, which Prefect would keep in clear.
     """
-    template: dict[str, Any] = json.loads((INFRA / "pools" / f"{kind}-{name}.json").read_text("utf-8"))
+    # Processes of both pools are alike.
+    file = f"{kind}.json" if kind == "process" else f"{kind}-{name}.json"
+    template: dict[str, Any] = json.loads((INFRA / "pools" / file).read_text("utf-8"))
     properties = template["variables"]["properties"]
     addresses = {variable: value for variable, value in given_servers().items() if variable in _TOLD}
     remedy = "Leave it out: users and passwords are in variables of their own."
-    open_ = [variable for variable, value in addresses.items() if urlsplit(value).password is not None]
-    if open_:
-        raise ConfigError([Problem(name, "an address with a password", "one without", remedy) for name in open_])
+    told = [variable for variable, value in addresses.items() if urlsplit(value).password is not None]
+    if told:
+        raise ConfigError([Problem(one, "an address with a password", "one without", remedy) for one in told])
     env = properties["env"]
     env["default"] = {**(env.get("default") or {}), PLATFORM_VARIABLE: "cluster", **addresses}
     if image:

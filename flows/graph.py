@@ -108,9 +108,7 @@ NIGHT: Mapping[str, Stage] = {
     ),
     "drift": Stage("tasks.measure_drift", ("drift",), ("clean", "distill", "collect")),
     "examine_unrefined": Stage("tasks.examine", ("evaluate", "teacher"), ("clean", "distill"), ("teacher",)),
-    "decide": Stage(
-        "tasks.decide", ("promotion",), ("challenger", "champion", "unrefined"), resources=LIGHT
-    ),
+    "decide": Stage("tasks.decide", ("promotion",), ("challenger", "champion", "unrefined"), resources=LIGHT),
 }
 
 

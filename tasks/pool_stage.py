@@ -104,7 +104,12 @@ def _wait(client: SyncPrefectClient, run: UUID, place: Place, stage: str, pause:
         state = client.read_flow_run(run).state
         if state is not None and state.is_final():
             return state
-        if not told and state is not None and state.is_scheduled() and time.monotonic() - began > _WAITS_SECONDS:
+        if (
+            not told
+            and state is not None
+            and state.is_scheduled()
+            and time.monotonic() - began > _WAITS_SECONDS
+        ):
             place.tell(f"{stage}: no worker has taken it yet; is one running for its pool?")
             told = True
         time.sleep(pause)

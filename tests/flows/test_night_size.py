@@ -8,7 +8,13 @@ from tasks.model_records import ModelVersion
 from tasks.shared.artifacts import ArtifactRef
 
 REF = ArtifactRef(
-    kind="ppo", key=f"ppo/{'0' * 64}", uri="file:///x", sha256="0" * 64, schema_version=1, parents=(), summary={}
+    kind="ppo",
+    key=f"ppo/{'0' * 64}",
+    uri="file:///x",
+    sha256="0" * 64,
+    schema_version=1,
+    parents=(),
+    summary={},
 )
 CHAMPION = ModelVersion(
     model=REF,
@@ -25,7 +31,8 @@ CHAMPION = ModelVersion(
 
 
 @pytest.mark.parametrize(
-    ("new", "replay", "updates"), [(1, 8, 1), (5, 40, 1), (18, 144, 1), (19, 150, 1), (60, 150, 1), (61, 150, 2)]
+    ("new", "replay", "updates"),
+    [(1, 8, 1), (5, 40, 1), (18, 144, 1), (19, 150, 1), (60, 150, 1), (61, 150, 2)],
 )
 def test_a_night_costs_what_its_news_are(new: int, replay: int, updates: int) -> None:
     config = load_run_config(None, ["ppo.updates=2"])
