@@ -23,8 +23,8 @@ from benchmarks.harness import BenchmarkError, note, print_result
 from benchmarks.simulated_people import judge_what_waits
 from configs.load import load_run_config
 from flows.last_run import LastRun, find_last
-from flows.results import load_latest
 from flows.places import present_place
+from flows.results import load_latest
 from tasks.feedback.events import FeedbackEvent, load_events
 from tasks.feedback.store.database import Database
 from tasks.feedback.store.event_store import EventStore

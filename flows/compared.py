@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flows.places import present_place
 from flows.rebuilt import config_of, parts_of
 from flows.results import load_run
-from flows.places import present_place
 from tasks.place import Place
 from tasks.reporting.beside import set_beside
 from tasks.reporting.parts import Part

@@ -1,6 +1,6 @@
 """`retort deploy`: tell a cluster's Prefect which flows there are, where they run, and when."""
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import typer
 from tasks.shared.env import read_env
 
 
-class Pools(str, Enum):
+class Pools(StrEnum):
     """What the workers of the pools start."""
 
     process = "process"

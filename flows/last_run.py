@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.graph import ALIGNMENTS
-from flows.results import load_latest
 from flows.places import present_place
+from flows.results import load_latest
 from tasks.place import Place
 from tasks.shared.artifacts import ArtifactRef
 from tasks.shared.env import Env

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from configs.schema_report import ReportConfig
 from flows.graph import ALIGNED, ALIGNMENTS
-from flows.results import load_run
 from flows.places import present_place
+from flows.results import load_run
 from tasks.place import Place
 from tasks.reporting.pages import Pages
 from tasks.reporting.parts import Part

@@ -19,7 +19,7 @@ from tasks.shared.launching import launch_server, wait_ready
 from tasks.shared.processes import pick_ports, stop
 from tasks.shared.servers import Launch, probe_worker
 from tasks.shared.service_files import prefect_login, read_s3_credentials
-from tasks.shared.services import client_settings, find_services, start_services, stop_services
+from tasks.shared.services import client_settings, start_services, stop_services
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -162,7 +162,8 @@ def test_a_second_deploy_changes_nothing_and_a_changed_file_says_what(
     changed.write_text(text.replace('"0 2 * * *"', '"30 3 * * *"'))
     said = cluster.retort(*DEPLOY, "--file", str(changed))
     [line] = [line for line in said.out.splitlines() if "changed" in line and "unchanged" not in line]
-    assert "deployment nightly/nightly" in line and "schedules" in line
+    assert "deployment nightly/nightly" in line
+    assert "schedules" in line
 
 
 def test_a_mistyped_key_is_named(cluster: Cluster, tmp_path: Path) -> None:
@@ -170,7 +171,8 @@ def test_a_mistyped_key_is_named(cluster: Cluster, tmp_path: Path) -> None:
     wrong.write_text((ROOT / "infra" / "prefect.yaml").read_text().replace("entrypoint:", "entrypiont:", 1))
     said = cluster.retort(*DEPLOY, "--file", str(wrong))
     assert said.code == 2
-    assert "entrypiont" in said.err and "entrypoint" in said.err
+    assert "entrypiont" in said.err
+    assert "entrypoint" in said.err
 
 
 def test_no_secret_is_kept(cluster: Cluster) -> None:
