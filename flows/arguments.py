@@ -18,9 +18,7 @@ PlatformName = Annotated[
     str,
     typer.Option(
         "--platform",
-        help="auto: what RETORT_PLATFORM names, else the servers of `retort up` if they run, "
-        "else embedded.",
-   ,
+        help="auto: what RETORT_PLATFORM names, else the servers of `retort up` if they run, else embedded.",
     ),
 ]
 

@@ -4,7 +4,7 @@ import time
 from uuid import UUID, uuid4
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
@@ -62,9 +62,13 @@ def _result(spec: StageSpec, place: Place, started: float, computed: bool) -> St
     if ref is None:
         return None
     record = store.read_record(spec.key) or {}
-    state = record.get("state", "executed") if computed else "cached"
-    seconds = round(time.monotonic() - started, 3)
-    return StageResult(ref=ref, state=state, seconds=seconds, run_id=record.get("run_id"))
+    found = {
+        "ref": ref,
+        "state": record.get("state", "executed") if computed else "cached",
+        "seconds": round(time.monotonic() - started, 3),
+        "run_id": record.get("run_id"),
+    }
+    return StageResult.model_validate(found)
 
 
 def _run(spec: StageSpec, place: Place, pools: PoolsConfig) -> tuple[UUID, State]:
@@ -82,7 +86,7 @@ def _run(spec: StageSpec, place: Place, pools: PoolsConfig) -> tuple[UUID, State
 def _start(spec: StageSpec, place: Place, needs: Resources) -> UUID:
     name = f"{FLOW}/{needs.kind}"
     try:
-        return run_deployment(
+        run = run_deployment(
             name,
             parameters={"spec": spec.model_dump(mode="json"), "parent_run": place.parent_run},
             flow_run_name=spec.stage,
@@ -90,12 +94,14 @@ def _start(spec: StageSpec, place: Place, needs: Resources) -> UUID:
             # The library may ask twice where an answer got lost.
             idempotency_key=uuid4().hex,
             job_variables=needs.model_dump(),
-        ).id
+        )
     except ObjectNotFound:
         remedy = "Tell it: `retort deploy`, and start a worker for the pool."
         raise ServiceError(
             Problem(f"deployment `{name}`", "unknown to Prefect", "to be known", remedy)
         ) from None
+    assert isinstance(run, FlowRun)
+    return run.id
 
 
 def _wait(client: SyncPrefectClient, run: UUID, place: Place, stage: str, pause: float) -> State:
