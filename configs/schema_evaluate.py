@@ -47,10 +47,13 @@ class EvaluateConfig(Section):
     """How models are compared on held-out questions."""
 
     questions: Count = Field(description="most held-out questions")
+    reference_questions: Count = Field(
+        description="questions, of whole contexts, that teacher and unrefined student answer too"
+    )
     max_new_tokens: Count = Field(description="longest answer, tokens")
     rows: Count = Field(description="answers decoded side by side")
     shots: int = Field(ge=0, le=16, description="worked examples of the few-shot prompt")
-    likelihood_questions: Count = Field(description="questions on which perplexity is measured")
+    likelihood_questions: Count = Field(description="questions on which perplexity and KL are measured")
     speed_rows: Count = Field(description="answers decoded side by side to measure speed")
     speed_tokens: Count = Field(description="tokens of each of them")
     speed_repeats: Count = Field(description="times that speed is measured")
@@ -66,3 +69,12 @@ class EvaluateConfig(Section):
     precision: Precision = Field(description="arithmetic of the matrix products")
     judge: WinJudgeConfig
     harness: HarnessConfig
+
+    @model_validator(mode="after")
+    def _all_answer_what_is_judged(self) -> "EvaluateConfig":
+        if self.judge.questions > min(self.questions, self.reference_questions):
+            raise ValueError(
+                f"`evaluate.judge.questions` {self.judge.questions} exceeds `evaluate.reference_questions` "
+                f"{self.reference_questions}, of which all models' answers are known"
+            )
+        return self

@@ -28,7 +28,7 @@ from tasks.ml.metrics import Values, bootstrap_mean
 from tasks.ml.models import ScoredModel, load_model, load_tokenizer, parameter_count
 from tasks.ml.paired import number_contexts
 from tasks.ml.precision import frozen_copy
-from tasks.ml.rows import load_general, load_rows
+from tasks.ml.rows import Row, load_general, load_rows
 from tasks.ml.speed import warm_up
 from tasks.ml.teacher import load_teacher
 from tasks.shared.artifacts import canonical_json
@@ -37,6 +37,8 @@ from tasks.shared.hardware import release_freed_memory
 from tasks.stage import StageContext
 
 HARNESS = (TEACHER, BASELINE, ALIGNED)
+# Of all others a part of the questions shows what they are worth.
+FULLY_ASKED = (BASELINE, ALIGNED)
 WATT_HOURS, THOUSAND = 1000, 1000
 
 
@@ -102,9 +104,10 @@ def record(context: StageContext, files: Mapping[str, list[dict[str, Any]]]) -> 
 
 def sit(context: StageContext, config: EvaluateConfig) -> tuple[Exam, list[Figure]]:
     """Let every model answer the held-out questions; and what that costs, measured once."""
-    rows = held_out(load_rows(context.inputs["clean"] / "rows.jsonl", "test"), config.questions, context.seed)
+    rows, beside = held_out_rows(context, config)
     contestants = line_up(context, config)
-    bar = context.bar("evaluate: answers", len(rows) * len(contestants), "answers")
+    asked = {one.name: rows if one.name in FULLY_ASKED else rows[:beside] for one in contestants}
+    bar = context.bar("evaluate: answers", sum(map(len, asked.values())), "answers")
     answers: dict[str, Answers] = {}
     figures: list[Figure] = []
     for one in contestants:
@@ -112,11 +115,20 @@ def sit(context: StageContext, config: EvaluateConfig) -> tuple[Exam, list[Figur
         release_freed_memory()
         before = resident_memory_mb()
         with metered() as spent:
-            answers[one.name] = answer(one, rows, config.max_new_tokens, config.rows, bar)
+            answers[one.name] = answer(one, asked[one.name], config.max_new_tokens, config.rows, bar)
             cost = spent()
-        figures += cost_figures(one, cost, before, len(rows))
+        figures += cost_figures(one, cost, before, len(asked[one.name]))
     contexts = number_contexts([row.context for row in rows])
     return Exam(config, rows, contexts, contestants, answers, context.seed), figures
+
+
+def held_out_rows(context: StageContext, config: EvaluateConfig) -> tuple[list[Row], int]:
+    """The held-out questions, and how many of them, which come first, all models are asked."""
+    known = load_rows(context.inputs["clean"] / "rows.jsonl", "test")
+    rows = held_out(known, config.questions, context.seed)
+    first = held_out(rows, config.reference_questions, context.seed)
+    names = {row.id for row in first}
+    return [*first, *(row for row in rows if row.id not in names)], len(first)
 
 
 def cost_figures(contestant: Contestant, cost: Cost, before: float | None, answers: int) -> Iterator[Figure]:
@@ -174,7 +186,8 @@ def reward_columns(context: StageContext, exam: Exam) -> Iterator[Column]:
     mean, deviation = scale["score_mean"], scale["score_deviation"]
     rewards: dict[str, Values] = {}
     for name, own in exam.answers.items():
-        scores = answer_rewards(model, tokenizer, exam.rows, own, exam.config.precision)
+        rows = exam.rows[: len(own.texts)]
+        scores = answer_rewards(model, tokenizer, rows, own, exam.config.precision)
         rewards[name] = (scores - mean) / deviation
     yield column("reward", "standard deviations", "higher", rewards)
     yield wins("reward_win_rate", rewards, scale.get("tie_threshold", 0.0) / deviation)

@@ -5,7 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tasks.ml.calibration import BINS, Bin, calibration_error, reliability_of
-from tasks.ml.columns import Better, Column, Contexts, Statistic, everywhere, influences
+from tasks.ml.columns import (
+    Better,
+    Column,
+    Contexts,
+    Statistic,
+    everywhere,
+    filled,
+    filled_to,
+    influences,
+)
 from tasks.ml.evaluation import Answers
 from tasks.ml.metrics import Values
 from tasks.ml.rows import NumberCheck, Row
@@ -21,7 +30,7 @@ AnswersOf = Mapping[str, Answers]
 
 def rubric_columns(answers: AnswersOf, rows: Sequence[Row]) -> Iterator[Column]:
     """Accuracy in total and by family, utility, wins, stops and words."""
-    right = {name: own.correct for name, own in answers.items()}
+    right = filled({name: own.correct for name, own in answers.items()})
     yield column("accuracy", "share", "higher", right)
     for task in dict.fromkeys(row.task for row in rows):
         inside = np.array([float(row.task == task) for row in rows])
@@ -44,9 +53,10 @@ def forecast_columns(answers: AnswersOf, rows: Sequence[Row]) -> Iterator[Column
     if not asked:
         return
     inside = np.array([float(isinstance(check, NumberCheck)) for check in checks])
-    stated, errors, close = ({name: np.zeros(len(rows)) for name in answers} for _ in range(3))
+    nothing = filled({name: np.zeros(len(own.texts)) for name, own in answers.items()})
+    stated, errors, close = ({name: own.copy() for name, own in nothing.items()} for _ in range(3))
     for name, own in answers.items():
-        for place, (check, text) in enumerate(zip(checks, own.texts, strict=True)):
+        for place, (check, text) in enumerate(zip(checks, own.texts, strict=False)):
             if isinstance(check, NumberCheck):
                 value = stated_number(check, text)
                 error = abs((value or 0.0) - check.value)
@@ -61,12 +71,14 @@ def forecast_columns(answers: AnswersOf, rows: Sequence[Row]) -> Iterator[Column
 def text_columns(answers: AnswersOf, rows: Sequence[Row], contexts: Contexts) -> Iterator[Column]:
     """Overlap with gold answers, repetition, and variety over all answers."""
     gold = [row.answer or "" for row in rows]
-    yield column("rouge_l", "share", "higher", {n: rouge_l(gold, own.texts) for n, own in answers.items()})
-    yield column("chrf", "points", "higher", {n: chrf(gold, own.texts) for n, own in answers.items()})
+    wanted = {name: gold[: len(own.texts)] for name, own in answers.items()}
+    overlap = {name: rouge_l(wanted[name], own.texts) for name, own in answers.items()}
+    yield column("rouge_l", "share", "higher", overlap)
+    yield column("chrf", "points", "higher", {n: chrf(wanted[n], own.texts) for n, own in answers.items()})
     repeated = {name: repetitions(own.texts) for name, own in answers.items()}
     yield column("repetition", "share", "lower", repeated)
     varied = {name: _distinct(own.texts) for name, own in answers.items()}
-    yield statistic_column("distinct_2", "share", None, varied, contexts)
+    yield statistic_column("distinct_2", "share", None, varied, contexts, asked_weights(answers))
 
 
 def confidence_columns(answers: AnswersOf, contexts: Contexts) -> Iterator[Column]:
@@ -76,16 +88,19 @@ def confidence_columns(answers: AnswersOf, contexts: Contexts) -> Iterator[Colum
     squares = {name: (own.confidence - own.correct) ** 2 for name, own in answers.items()}
     yield column("brier", "squared share", "lower", squares)
     errors = {name: _calibration_error(own) for name, own in answers.items()}
-    yield statistic_column("calibration_error", "share", "lower", errors, contexts)
+    weights = asked_weights(answers)
+    yield statistic_column("calibration_error", "share", "lower", errors, contexts, weights)
 
 
 def column(metric: str, unit: str, better: Better | None, values: Mapping[str, Values]) -> Column:
-    """The mean of values that every question has."""
+    """The mean of the values of all questions that a model was asked."""
+    values = filled(values)
     return Column(metric, unit, better, values, everywhere(values))
 
 
 def wins(metric: str, values: Mapping[str, Values], margin: float) -> Column:
     """The share of questions on which a model's value is higher than another's."""
+    values = filled(values)
     return Column(metric, "share", "higher", values, everywhere(values), margin)
 
 
@@ -95,13 +110,33 @@ def statistic_column(
     better: Better | None,
     statistics: Mapping[str, Statistic],
     contexts: Contexts,
-    weights: Values | None = None,
+    weights: Mapping[str, Values] | None = None,
 ) -> Column:
-    """A statistic of many answers together; see `influences`."""
-    weights = np.ones(len(contexts)) if weights is None else weights
-    found = {name: influences(statistic, contexts, weights) for name, statistic in statistics.items()}
-    shares = next(iter(found.values()))[1]
-    return Column(metric, unit, better, {name: values for name, (values, _) in found.items()}, shares)
+    """A statistic of many answers together; see `influences`.
+
+    Args:
+        metric: Its name.
+        unit: Its unit.
+        better: Which values are better.
+        statistics: By model.
+        contexts: Shape [Q].
+        weights: By model: 0 leaves a question out, as does an end before the last; None: all count. A model is
+            asked all of a context or nothing. Shapes [Q] or shorter.
+    """
+    count = len(contexts)
+    weights = weights or dict.fromkeys(statistics, np.ones(count))
+    found = {
+        name: influences(statistic, contexts, np.nan_to_num(filled_to(count, weights[name])))
+        for name, statistic in statistics.items()
+    }
+    values = {name: filled_to(count, own[: len(weights[name])]) for name, (own, _) in found.items()}
+    shares = np.max([own for _, own in found.values()], axis=0)
+    return Column(metric, unit, better, values, shares)
+
+
+def asked_weights(answers: AnswersOf) -> dict[str, Values]:
+    """Equal weights of the questions that each model was asked."""
+    return {name: np.ones(len(own.texts)) for name, own in answers.items()}
 
 
 def calibration_bins(own: Answers) -> list[Bin]:

@@ -24,7 +24,7 @@ class Column:
         metric: Its name in tables.
         unit: Its unit.
         better: Which values are better; None: neither, as of words.
-        values: One number a question for each model. Shapes [Q].
+        values: One number a question for each model; NaN where it was not asked. Shapes [Q].
         weights: 0 leaves a question out. Shape [Q].
         margin: The metric is the share of questions on which a model's value is higher by more than this than
             another's, ties counting one half; None: it is the mean of the values.
@@ -44,16 +44,30 @@ class Column:
         known = model in self.values and other in self.values
         return known and (self.against is None or self.against in (model, other))
 
-    def difference(self, model: str, other: str) -> Values:
-        """What a model has more than another on each question; of wins, one half less. Shape [Q]."""
-        ours, theirs = self.values[model], self.values[other]
-        return ours - theirs if self.margin is None else win_shares(ours, theirs, self.margin) - EVEN
+    def asked(self, *models: str) -> Values:
+        """The weights of the questions that all of these models were asked, 0 for the others. Shape [Q]."""
+        known = np.all([~np.isnan(self.values[model]) for model in models], axis=0)
+        return np.where(known, self.weights, 0)
 
-    def level(self, model: str, baseline: str) -> Values:
-        """What the metric's own figure is the mean of; of wins, those over the baseline. Shape [Q]."""
+    def difference(self, model: str, other: str) -> Values:
+        """What a model has more than another on each question; of wins, one half less. Shape [Q].
+
+        0 where one of them was not asked.
+        """
+        ours, theirs = self.values[model], self.values[other]
         if self.margin is None:
-            return self.values[model]
-        return win_shares(self.values[model], self.values[baseline], self.margin)
+            return np.nan_to_num(ours - theirs)
+        return win_shares(ours, theirs, self.margin) - EVEN
+
+    def level(self, model: str, baseline: str) -> tuple[Values, Values]:
+        """What the metric's own figure is the mean of, and the weights; of wins, those over the baseline.
+
+        Shapes [Q].
+        """
+        if self.margin is None:
+            return np.nan_to_num(self.values[model]), self.asked(model)
+        shares = win_shares(self.values[model], self.values[baseline], self.margin)
+        return shares, self.asked(model, baseline)
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
@@ -63,7 +77,10 @@ class Column:
             "better": self.better,
             "margin": self.margin,
             "weights": self.weights.tolist(),
-            "values": {model: own.tolist() for model, own in self.values.items()},
+            "values": {
+                model: [None if np.isnan(one) else one for one in own.tolist()]
+                for model, own in self.values.items()
+            },
         }
 
 
@@ -92,6 +109,22 @@ class Sample:
             "contexts": self.contexts.tolist(),
             "columns": [column.as_dict() for column in self.columns],
         }
+
+
+def contexts_of(sample: Sample, weights: Values) -> int:
+    """How many contexts hold questions of some weight."""
+    return len(np.unique(sample.contexts[weights > 0]))
+
+
+def filled(values: Mapping[str, Values]) -> dict[str, Values]:
+    """Values of models, with NaN for the last questions where a model was asked only the first. Shapes [Q]."""
+    count = max(map(len, values.values()))
+    return {model: filled_to(count, own) for model, own in values.items()}
+
+
+def filled_to(count: int, own: Values) -> Values:
+    """Values of the first questions, with NaN for the rest. Shape [count]."""
+    return np.concatenate([own, np.full(count - len(own), np.nan)])
 
 
 def everywhere(values: Mapping[str, Values]) -> Values:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.ml.columns import Better, Column, Sample
+from tasks.ml.columns import Better, Column, Sample, contexts_of
 from tasks.ml.metrics import Interval
 from tasks.ml.paired import ContextFlips
 from tasks.ml.significance import holm
@@ -90,24 +90,18 @@ def _compare_sample(
     asked = [
         (column, pair)
         for column in sample.columns
-        if contexts_of(sample, column) >= LEAST_CONTEXTS
         for pair in PAIRS
-        if column.compares(*pair)
+        if column.compares(*pair) and contexts_of(sample, column.asked(*pair)) >= LEAST_CONTEXTS
     ]
     if not asked:
         return
     differences = np.stack([column.difference(*pair) for column, pair in asked])
-    weights = np.stack([column.weights for column, _ in asked])
+    weights = np.stack([column.asked(*pair) for column, pair in asked])
     measured = ContextFlips(sample.contexts, flips, seed).compare(differences, weights, CONFIDENCE)
     for (column, pair), (interval, p) in zip(asked, measured, strict=True):
         # The coins of a few contexts may fall so that an end is infinite all the same.
         if np.isfinite([interval.low, interval.high]).all():
             yield column, pair, interval, p
-
-
-def contexts_of(sample: Sample, column: Column) -> int:
-    """How many contexts a column was measured on."""
-    return len(np.unique(sample.contexts[column.weights > 0]))
 
 
 def _verdict(

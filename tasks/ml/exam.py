@@ -38,7 +38,7 @@ class Exam:
         rows: The questions.
         contexts: Number of each question's context. Shape [Q].
         contestants: The models, in the order of the closing table.
-        answers: By name of the model.
+        answers: By name of the model; of some, only to the first questions.
         seed: Of every draw.
     """
 
@@ -85,14 +85,19 @@ class Exam:
         config = self.config
         yield from latency_figures(latencies, config.resamples, self.seed)
         rows = self.rows[: config.speed_rows]
-        speeds = throughput(self.contestants, rows, config.speed_tokens, config.speed_repeats)
+        # Worked examples are read before the clock starts: with them a model writes as fast as without.
+        models = [one for one in self.contestants if not one.shots]
+        speeds = throughput(models, rows, config.speed_tokens, config.speed_repeats)
         yield from throughput_figures(speeds, TEACHER, config.resamples, self.seed)
 
     def divergence_figure(self, bootstrap: QuestionBootstrap) -> Figure:
-        """How far the aligned model moved from the distilled one, on its own answers."""
-        aligned, responses = self.named(ALIGNED), self.answers[ALIGNED].responses
-        nats = response_kl(aligned.model, self.named(BASELINE), self.rows, responses)
-        interval = counted(bootstrap, nats, np.ones(len(nats)))
+        """How far the aligned model moved from the distilled one, on its first answers."""
+        aligned, count = self.named(ALIGNED), self.config.likelihood_questions
+        responses = self.answers[ALIGNED].responses[:count]
+        nats, weights = np.zeros(len(self.rows)), np.zeros(len(self.rows))
+        nats[:count] = response_kl(aligned.model, self.named(BASELINE), self.rows[:count], responses)
+        weights[:count] = 1
+        interval = counted(bootstrap, nats, weights)
         return figure("kl_to_distilled", ALIGNED, interval, "nats per response")
 
     def slices(self, sample: Sample, bootstrap: QuestionBootstrap) -> list[Figure]:
@@ -116,6 +121,7 @@ class Exam:
                 **{f"{name}_correct": own.judgements[place].correct for name, own in self.answers.items()},
             }
             for place, row in enumerate(self.rows[: self.config.samples_shown])
+            if all(place < len(own.texts) for own in self.answers.values())
         ]
 
 

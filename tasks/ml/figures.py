@@ -31,7 +31,7 @@ def sample_figures(sample: Sample, bootstrap: QuestionBootstrap, baseline: str) 
         if column.metric == "perplexity":
             continue
         for model in column.values:
-            interval = counted(bootstrap, column.level(model, baseline), column.weights)
+            interval = counted(bootstrap, *column.level(model, baseline))
             yield figure(column.metric, model, interval, column.unit)
 
 

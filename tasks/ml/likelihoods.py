@@ -46,7 +46,8 @@ class Likelihoods:
             for name, own in self.nats.items()
             if np.array_equal(self.tokens[name], self.tokens[like])
         }
-        yield statistic_column("perplexity", "per token", "lower", perplexities, contexts, self.sizes)
+        weights = dict.fromkeys(perplexities, self.sizes)
+        yield statistic_column("perplexity", "per token", "lower", perplexities, contexts, weights)
 
     def perplexity_figures(self, bootstrap: QuestionBootstrap) -> Iterator[Figure]:
         """Exp of the mean nats per token of each model, and of the ends of its interval."""

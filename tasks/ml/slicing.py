@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.ml.columns import Sample, counted
+from tasks.ml.columns import Sample, contexts_of, counted
 from tasks.ml.metrics import Interval, QuestionBootstrap, Values
 from tasks.ml.prompts import user_text
 from tasks.ml.rows import Row
@@ -57,14 +57,14 @@ def slices_of(rows: Sequence[Row]) -> Iterator[Slice]:
 def slice_figures(
     sample: Sample, slices: Sequence[Slice], bootstrap: QuestionBootstrap
 ) -> Iterator[SliceFigure]:
-    """The figures of every model on every slice that holds enough contexts."""
+    """The figures of every model on every slice of which it was asked about enough contexts."""
+    measured = [column for column in sample.columns if column.metric in METRICS]
     for part in slices:
-        if len(np.unique(sample.contexts[part.inside > 0])) < LEAST_CONTEXTS:
-            continue
-        for column in sample.columns:
-            if column.metric in METRICS:
-                for model, values in column.values.items():
-                    interval = counted(bootstrap, values, column.weights * part.inside)
+        for column in measured:
+            for model, values in column.values.items():
+                weights = column.asked(model) * part.inside
+                if contexts_of(sample, weights) >= LEAST_CONTEXTS:
+                    interval = counted(bootstrap, np.nan_to_num(values), weights)
                     yield SliceFigure(part.by, part.name, column.metric, model, interval, column.unit)
 
 

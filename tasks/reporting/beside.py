@@ -123,5 +123,9 @@ def _models(
     contexts = np.unique(np.array(sample["contexts"]), return_inverse=True)[1]
     for model, values in ours["values"].items():
         if model in theirs["values"]:
-            difference = np.array(theirs["values"][model])[order] - np.array(values)
-            yield (ours["metric"], model), Pair(ours["better"], contexts, weights, difference)
+            # A question that a model was not asked has no value.
+            difference = np.array(theirs["values"][model], float)[order] - np.array(values, float)
+            asked = np.where(np.isnan(difference), 0, weights)
+            if asked.any():
+                pair = Pair(ours["better"], contexts, asked, np.nan_to_num(difference))
+                yield (ours["metric"], model), pair

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from tasks.ml.answer_columns import confidence_columns, forecast_columns, rubric_columns
+from tasks.ml.answer_columns import confidence_columns, forecast_columns, rubric_columns, text_columns
 from tasks.ml.calibration import calibration_error, reliability_of
+from tasks.ml.columns import Column, Contexts
 from tasks.ml.evaluation import Answers
-from tasks.ml.rows import NumberCheck
+from tasks.ml.rows import NumberCheck, Row
 from tasks.ml.rubric import judge, stated_number
 
 
@@ -68,6 +69,31 @@ def test_bins_hold_equally_many_and_know_their_ends() -> None:
     assert [b.certainty for b in bins] == pytest.approx([0.3, 0.8])
     assert [b.right for b in bins] == [0.5, 0.5]
     assert calibration_error(bins) == pytest.approx((0.2 + 0.3) / 2)
+
+
+def test_a_model_that_was_asked_less_has_the_figures_of_what_it_was_asked(rows) -> None:
+    contexts = np.arange(len(rows))
+    texts = ["200 kcal", "50 kcal, or so.", "9 kcal", "7 kcal"]
+    full = answered(rows, texts, [0.9, 0.6, 0.5, 0.2])
+    part = answered(rows[:-1], texts[:-1], [0.9, 0.6, 0.5])
+    measured = {one.metric: one for one in columns_of({"full": full, "part": part}, rows, contexts)}
+    for one in columns_of({"part": part}, rows[:-1], contexts[:-1]):
+        column = measured[one.metric]
+        own = column.asked("part")
+        assert own[-1] == 0
+        assert own[:-1].tolist() == one.weights.tolist()
+        assert column.values["part"][:-1] == pytest.approx(one.values["part"], nan_ok=False)
+        assert np.isnan(column.values["part"][-1])
+
+
+def columns_of(answers: dict[str, Answers], rows: list[Row], contexts: Contexts) -> list[Column]:
+    """All columns that are made of answers."""
+    return [
+        *rubric_columns(answers, rows),
+        *forecast_columns(answers, rows),
+        *text_columns(answers, rows, contexts),
+        *confidence_columns(answers, contexts),
+    ]
 
 
 def test_accuracy_of_a_family_leaves_the_others_out(rows) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tasks.ml.columns import Column, counted, influences
+from tasks.ml.columns import Column, counted, filled, influences
 from tasks.ml.metrics import QuestionBootstrap
 
 
@@ -13,15 +13,28 @@ def test_a_difference_of_means_has_the_sign_of_the_first() -> None:
     column = Column("m", "u", "higher", {"a": np.array([3.0, 1.0]), "b": np.array([1.0, 2.0])}, np.ones(2))
     assert column.difference("a", "b").tolist() == [2.0, -1.0]
     assert column.difference("b", "a").tolist() == [-2.0, 1.0]
-    assert column.level("a", "b").tolist() == [3.0, 1.0]
+    assert [part.tolist() for part in column.level("a", "b")] == [[3.0, 1.0], [1.0, 1.0]]
 
 
 def test_wins_are_counted_beyond_a_margin_and_less_one_half() -> None:
     values = {"a": np.array([1.0, 0.5, 0.2]), "b": np.array([0.5, 0.45, 0.6])}
     column = Column("w", "share", "higher", values, np.ones(3), margin=0.1)
-    assert column.level("a", "b").tolist() == [1.0, 0.5, 0.0]
+    assert column.level("a", "b")[0].tolist() == [1.0, 0.5, 0.0]
     assert column.difference("a", "b").tolist() == [0.5, 0.0, -0.5]
-    assert column.level("b", "b").tolist() == [0.5, 0.5, 0.5]
+    assert column.level("b", "b")[0].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_questions_that_a_model_was_not_asked_count_for_nothing() -> None:
+    values = filled({"a": np.array([3.0, 1.0, 5.0]), "b": np.array([1.0, 2.0])})
+    column = Column("m", "u", "higher", values, np.array([1.0, 2.0, 4.0]))
+    assert column.asked("a").tolist() == [1.0, 2.0, 4.0]
+    assert column.asked("a", "b").tolist() == [1.0, 2.0, 0.0]
+    assert column.difference("a", "b").tolist() == [2.0, -1.0, 0.0]
+    assert [part.tolist() for part in column.level("b", "a")] == [[1.0, 2.0, 0.0], [1.0, 2.0, 0.0]]
+    assert column.as_dict()["values"] == {"a": [3.0, 1.0, 5.0], "b": [1.0, 2.0, None]}
+    shares = Column("w", "share", "higher", values, np.ones(3), margin=0.1)
+    # One of two: what b was not asked it has neither won nor lost.
+    assert counted(QuestionBootstrap(np.array([0, 1, 2]), 100, 0.95, 0), *shares.level("b", "a")).value == 0.5
 
 
 def test_a_column_that_is_against_one_model_says_nothing_of_others() -> None:

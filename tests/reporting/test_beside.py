@@ -67,6 +67,15 @@ def test_a_clear_difference_names_the_better_run(
     assert row.better == expected
 
 
+def test_questions_that_a_model_was_not_asked_are_left_out(make: Callable[..., Part]) -> None:
+    some = QUESTIONS // 2
+    cut = [[*values[:some], *[None] * some] for values in (LOW, HIGH)]
+    figures = [figure("aligned", 0.25)], [figure("aligned", 0.75)]
+    [found] = set_beside(make("a", figures[0], columns(cut[0])), make("b", figures[1], columns(cut[1])))
+    assert found.difference is not None
+    assert found.difference.value == pytest.approx(sum(HIGH[:some]) / some - sum(LOW[:some]) / some)
+
+
 def test_the_same_answers_name_nobody(make: Callable[..., Part]) -> None:
     one = make("one", [figure("aligned", 0.25)], columns(LOW))
     [row] = set_beside(one, one)
