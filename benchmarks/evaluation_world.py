@@ -98,7 +98,9 @@ def _statistics(
     bits = {name: own * TOKENS / BYTES / np.log(2) for name, own in nats.items()}
     yield Column("bits_per_byte", "bits per byte", "lower", bits, weights)
     perplexities = {name: _perplexity(own) for name, own in nats.items()}
-    yield statistic_column("perplexity", "per token", "lower", perplexities, world.contexts, dict.fromkeys(perplexities, weights))
+    yield statistic_column(
+        "perplexity", "per token", "lower", perplexities, world.contexts, dict.fromkeys(perplexities, weights)
+    )
     own = draw.zipf(1.5, (len(world.tasks), WORDS)) % BIGRAMS
     varied = {}
     for name in found:

@@ -2,10 +2,10 @@
 
 Needs the home of a finished `retort run`, or makes one. First, some nights in a row: champion and
 challenger answer, simulated annotators judge on the page's API, and `retort nightly` learns from it and
-decides. Then the cost: nights with 1 % new feedback beside the run, and the same with a history ten times as
-long. The first of them examines the champion and the unrefined student, which the second finds examined; if
-the first was not promoted, its feedback is new to the second too. The last line on stdout is the result, one
-JSON object.
+decides. Then the cost: a night with 1 % new feedback beside the run, and the same with a history ten times as
+long. A first night learns from the whole history and its challenger is made champion, whatever the gate says;
+the second, which is measured, has the new feedback alone. The last line on stdout is the result, one JSON
+object.
 """
 
 import argparse
@@ -35,7 +35,6 @@ from tasks.shared.env import Env, feedback_url
 HOME = Path(".retort/benchmarks/nights")
 HISTORIES = (1, 10)  # times the run's own feedback
 NEW_SHARE = 0.01
-COST_NIGHTS = 2
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,9 +57,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {"full_retrain_s": round(full, 1)}
     result["nights"] = nights_in_a_row(base, options)
     result["cost"] = cost(base, options)
-    one, ten = ([night["seconds"] for night in result["cost"][f"history_x{factor}"]] for factor in HISTORIES)
-    result["night_over_full"] = [round(seconds / full, 3) for seconds in one]
-    result["ten_times_history"] = [round(longer / short, 3) for longer, short in zip(ten, one, strict=True)]
+    one, ten = (result["cost"][f"history_x{factor}"]["seconds"] for factor in HISTORIES)
+    result["night_over_full"] = round(one / full, 3)
+    result["ten_times_history"] = round(ten / one, 3)
     return result
 
 
@@ -77,45 +76,43 @@ def nights_in_a_row(base: Path, options: argparse.Namespace) -> list[dict[str, A
     crown(home, 0)
     config = load_run_config(None, [])
     found = []
-    for night in range(options.nights):
+    for _ in range(options.nights):
         retort(home, "feedback", "ask", "--questions", str(options.questions), "--wanted", "3")
         rows = load_rows(artifact(home, "clean") / "rows.jsonl", "train")
         judged = judge_what_waits(feedback_url(home), home.parent, rows, config.feedback, config.seed)
-        summary = json.loads(retort(home, "nightly", "--json", "--quiet", *options.overrides))
-        summary["judgements"] = judged
-        note(f"night {night + 1}: {summary['decision']}: {summary['reason']}")
+        summary = night_of(home, options.overrides) | {"judgements": judged}
         found.append(
             {name: value for name, value in summary.items() if name != "stages"} | stage_seconds(summary)
         )
     return found
 
 
-def cost(base: Path, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """Nights with 1 % new feedback, one after the other, for histories of two lengths."""
+def cost(base: Path, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """A night with 1 % new feedback, for histories of two lengths."""
     own = load_events(artifact(base, "feedback") / "events.jsonl")
-    found: dict[str, list[dict[str, Any]]] = {}
+    count = round(NEW_SHARE * len(own))
+    found: dict[str, dict[str, Any]] = {}
     for factor in HISTORIES:
         home = copy_home(base, options.home.absolute() / f"history-{factor}")
-        history = repeated(own, factor)
-        add(home, history)
-        crown(home, len(history))
-        found[f"history_x{factor}"] = [
-            {"history": len(history)} | cost_of_night(home, own, night, options.overrides)
-            for night in range(COST_NIGHTS)
-        ]
+        add(home, repeated(own, factor))
+        crown(home, 0)
+        first = night_of(home, options.overrides)
+        retort(home, "models", "promote", str(first["challenger"]), "--reason", "knows the history")
+        add(home, repeated(own[:count], 1, "new"))
+        second = night_of(home, (f"nightly.least_events={count}", *options.overrides))
+        named = {name: second[name] for name in ("new_events", "decision", "seconds")}
+        found[f"history_x{factor}"] = named | stage_seconds(second) | {"history": factor * len(own)}
+        if second["new_events"] != count or second["challenger"] is None:
+            got = f"{second['new_events']} new events, {second['reason']}"
+            raise BenchmarkError(home.name, got, f"a whole night from {count}", "Look at its MLflow run.")
     return found
 
 
-def cost_of_night(
-    home: Path, own: Sequence[FeedbackEvent], night: int, overrides: Sequence[str]
-) -> dict[str, Any]:
-    """Add 1 % of new judgements, the next ones of those of the run, and count the seconds of a night."""
-    count = round(NEW_SHARE * len(own))
-    add(home, repeated(own[night * count : (night + 1) * count], 1, f"new-{night}"))
-    least = f"nightly.least_events={count}"
-    summary = json.loads(retort(home, "nightly", "--json", "--quiet", least, *overrides))
+def night_of(home: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """A night's summary."""
+    summary: dict[str, Any] = json.loads(retort(home, "nightly", "--json", "--quiet", *overrides))
     note(f"{home.name}: {summary['seconds']} s, {summary['decision']}: {summary['reason']}")
-    return {name: summary[name] for name in ("new_events", "decision", "seconds")} | stage_seconds(summary)
+    return summary
 
 
 def crown(home: Path, watermark: int) -> None:
@@ -135,10 +132,14 @@ def crown(home: Path, watermark: int) -> None:
 
 
 def repeated(events: Sequence[FeedbackEvent], times: int, mark: str = "old") -> list[FeedbackEvent]:
-    """Events so many times, each time by other annotators under other ids."""
+    """Events so many times, each time other annotators', and after the first of other questions."""
     return [
         event.model_copy(
-            update={"id": f"{mark}-{turn}-{event.id}", "annotator": f"{mark}-{turn}-{event.annotator}"}
+            update={
+                "id": f"{mark}-{turn}-{event.id}",
+                "annotator": f"{mark}-{turn}-{event.annotator}",
+                "row": f"{turn}-{event.row}" if turn else event.row,
+            }
         )
         for turn in range(times)
         for event in events
