@@ -120,8 +120,8 @@ def statistic_column(
         better: Which values are better.
         statistics: By model.
         contexts: Shape [Q].
-        weights: By model: 0 leaves a question out, as does an end before the last; None: all count. A model is
-            asked all of a context or nothing. Shapes [Q] or shorter.
+        weights: By model: 0 leaves a question out, as does an end before the last; None: all count. A model
+            is asked all of a context or nothing. Shapes [Q] or shorter.
     """
     count = len(contexts)
     weights = weights or dict.fromkeys(statistics, np.ones(count))

@@ -117,7 +117,7 @@ def contexts_of(sample: Sample, weights: Values) -> int:
 
 
 def filled(values: Mapping[str, Values]) -> dict[str, Values]:
-    """Values of models, with NaN for the last questions where a model was asked only the first. Shapes [Q]."""
+    """Values of models, with NaN for the last questions where one was asked only the first. Shapes [Q]."""
     count = max(map(len, values.values()))
     return {model: filled_to(count, own) for model, own in values.items()}
 
