@@ -36,7 +36,7 @@ EXCEPTIONS = {
     "tasks.ml.train_distill.train_distill": "what learns, from what, how and seen by whom: all differ",
     "tasks.ml.train_trl.train_with_trl": "what PPO gets, and what TRL needs beside it: a tokeniser, a folder",
 }
-PROFILES, PLATFORMS = 4, 2
+PROFILES, PLATFORMS = 4, 3
 
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
