@@ -100,6 +100,9 @@ def read_template(kind: Kind, name: str, image: str) -> dict[str, Any]:
     env["default"] = {**(env.get("default") or {}), PLATFORM_VARIABLE: "cluster", **addresses}
     if image:
         properties["image"]["default"] = image
+    if kind == "process":
+        # Paths in a configuration are those of the source tree, as in an image.
+        properties["working_dir"]["default"] = str(INFRA.parent)
     return template
 
 

@@ -187,7 +187,7 @@ def check_code(spec: StageSpec) -> None:
     """
     if _specify(spec.stage, spec.config, spec.inputs, spec.external).key != spec.key:
         got, remedy = "another version than that of the run", "Build the image anew and start it everywhere."
-        raise StageError(Problem(f"code or libraries of stage `{spec.stage}`", got, "the same", remedy))
+        raise StageError(Problem(f"code or libraries of stage {spec.stage}", got, "the same", remedy))
 
 
 def _specify(

@@ -98,7 +98,7 @@ def _start(spec: StageSpec, place: Place, needs: Resources) -> UUID:
     except ObjectNotFound:
         remedy = "Tell it: `retort deploy`, and start a worker for the pool."
         raise ServiceError(
-            Problem(f"deployment `{name}`", "unknown to Prefect", "to be known", remedy)
+            Problem(f"deployment {name}", "unknown to Prefect", "to be known", remedy)
         ) from None
     assert isinstance(run, FlowRun)
     return run.id
@@ -130,4 +130,4 @@ def _failure(spec: StageSpec, place: Place, run: UUID, state: State) -> StageErr
             return SetAsideError(problem, ref.key)
     got = f"{state.name}: {state.message or 'without a word'}"
     remedy = f"Look at the log of flow run {run} in Prefect."
-    return StageError(Problem(f"stage `{spec.stage}`", got, "to end with an artifact", remedy))
+    return StageError(Problem(f"stage {spec.stage}", got, "to end with an artifact", remedy))
