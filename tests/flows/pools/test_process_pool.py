@@ -6,6 +6,7 @@ Three homes stand for three machines: that of the servers, that of the worker, a
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -127,8 +128,8 @@ def test_every_stage_is_a_process_of_its_own_and_a_second_run_starts_none(cluste
 
 def test_a_stage_that_is_killed_is_started_again(cluster: Cluster) -> None:
     before = len(cluster.stage_runs())
-    with cluster.retort.start("run", str(cluster.retort.smoke), "--quiet", "assess.bias_questions=5") as run:
-        pid = running(cluster, before, "assess")
+    with cluster.retort.start("run", str(cluster.retort.smoke), "--quiet", "assess.bias_questions=7") as run:
+        pid = running(cluster, before, "assess", run)
         os.kill(pid, signal.SIGKILL)
         _, err = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, err
@@ -137,15 +138,15 @@ def test_a_stage_that_is_killed_is_started_again(cluster: Cluster) -> None:
     assert states == [("assess", "Crashed"), ("assess", "Completed"), ("report", "Completed")]
 
 
-def running(cluster: Cluster, before: int, stage: str) -> int:
+def running(cluster: Cluster, before: int, stage: str, whole: subprocess.Popen[str]) -> int:
     """The process of a stage, once it runs."""
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and whole.poll() is None:
         for run in cluster.stage_runs()[before:]:
             if run.name == stage and run.state_name == "Running" and run.infrastructure_pid:
                 return int(run.infrastructure_pid.rpartition(":")[2])
         time.sleep(0.2)
-    raise AssertionError(f"{stage} did not begin")
+    raise AssertionError(f"{stage} did not begin: exit code {whole.poll()}")
 
 
 def test_a_second_deploy_changes_nothing_and_a_changed_file_says_what(
