@@ -35,9 +35,9 @@ Found = dict[str, Any]
 LEAST_AWAY_SECONDS = 10
 # Runs the command with S3 behind a relay; the servers themselves know nothing of it.
 THROUGH_RELAY = """
-from flows import run
-find = run.find_services
-run.find_services = lambda home: find(home).model_copy(update={{"s3_endpoint": {endpoint!r}}})
+from flows import places
+find = places.find_services
+places.find_services = lambda home: find(home).model_copy(update={{"s3_endpoint": {endpoint!r}}})
 from flows.cli import main
 main()
 """
