@@ -103,7 +103,7 @@ class Retort:
 
     def kill_when(self, is_time: Callable[[], bool], *arguments: str) -> None:
         """Start the command and take its life, with no chance to tidy up, when it is time."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         with self.start(*arguments) as process:
             while not is_time() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.002)
